@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# slim::nifti2 (reads and writes NIfTI headers) and slim::isal (inflates voxels); Debian ships no configuration for them.
+find_path(Nifti_INCLUDE nifti2_io.h PATH_SUFFIXES nifti)
+find_library(Nifti_LIBRARY nifti2)
+find_path(Isal_INCLUDE isa-l/igzip_lib.h)
+find_library(Isal_LIBRARY isal)
+mark_as_advanced(Nifti_INCLUDE Nifti_LIBRARY Isal_INCLUDE Isal_LIBRARY)
+include(FindPackageHandleStandardArgs)
+find_package_handle_standard_args(Nifti REQUIRED_VARS Nifti_INCLUDE Nifti_LIBRARY Isal_INCLUDE Isal_LIBRARY)
+add_library(slim::nifti2 UNKNOWN IMPORTED)
+set_target_properties(slim::nifti2 PROPERTIES IMPORTED_LOCATION "${Nifti_LIBRARY}")
+target_include_directories(slim::nifti2 SYSTEM INTERFACE "${Nifti_INCLUDE}")
+add_library(slim::isal UNKNOWN IMPORTED)
+set_target_properties(slim::isal PROPERTIES IMPORTED_LOCATION "${Isal_LIBRARY}")
+target_include_directories(slim::isal SYSTEM INTERFACE "${Isal_INCLUDE}")
