@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <mutex>
+#include <string>
+
+namespace slim {
+class Log;
+}
+
+namespace slim::pipelines {
+
+/// How progress is shown: a redrawn line on a terminal, plain lines otherwise.
+enum class ProgressStyle { None, Plain, Bar };
+/// auto: Bar on a terminal that is not dumb, else Plain. Error SB1002 for an unknown word.
+ProgressStyle progress_style(const std::string& word, bool json_log);
+
+/// Shows how far a stage is: units done of all, and the running unit's own share. Thread-safe.
+class Progress {
+ public:
+  Progress(Log& log, ProgressStyle style, std::string stage, int64_t units);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+
+  /// A unit is `done` of `total` through (frames, clips).
+  void advance(const std::string& unit, int64_t done, int64_t total);
+  /// A unit is over; `outcome` is a few words ("done in 3.1 s").
+  void finish_unit(const std::string& unit, const std::string& outcome);
+
+ private:
+  void redraw();  // needs mutex_
+  void erase();
+
+  Log& log_;
+  ProgressStyle style_;
+  std::string stage_;
+  int64_t units_, finished_ = 0;
+  std::map<std::string, std::pair<int64_t, int64_t>> running_;
+  std::chrono::steady_clock::time_point start_, last_line_;
+  std::mutex mutex_;
+  bool drawn_ = false;
+};
+
+}  // namespace slim::pipelines
