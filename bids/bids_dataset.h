@@ -4,12 +4,11 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <nlohmann/json_fwd.hpp>
 
 #include "bids/bids_name.h"
 
@@ -36,6 +35,10 @@ struct ScanOptions {
   int threads = 1;
 };
 
+// Note [Two sidecars]. Where two JSON files of one folder apply to an image, a raw dataset is refused (BIDS
+// allows one). In a derivative dataset the one with all of the image's entities is taken: fMRIPrep itself
+// writes desc-preproc_bold.json beside space-X_desc-preproc_bold.json.
+
 /// An immutable index of a BIDS dataset (raw or derivative), made by one walk over its folders.
 class BidsDataset {
  public:
@@ -43,7 +46,8 @@ class BidsDataset {
   static BidsDataset scan(const std::filesystem::path& root, const ScanOptions& options = {});
 
   const std::filesystem::path& root() const;
-  /// Content of dataset_description.json; nullptr JSON when there is none. Error SB2019 when it cannot be parsed.
+  /// Content of dataset_description.json; nullptr JSON when there is none. Error SB2019 when it cannot be
+  /// parsed.
   const nlohmann::json& description() const;
   /// "raw" or "derivative" (DatasetType), "raw" when the description does not say.
   std::string dataset_type() const;
@@ -51,15 +55,22 @@ class BidsDataset {
   const std::vector<BidsFile>& files() const;
   /// Bare labels of the participants that have a folder, sorted.
   const std::vector<std::string>& participants() const;
-  /// Names met during the walk that are worth a word to the user (wrong entity order, ...), one sentence each.
+  /// Names met during the walk that are worth a word to the user (wrong entity order, ...), one sentence
+  /// each.
   const std::vector<std::string>& warnings() const;
   std::filesystem::path absolute(const BidsFile& file) const;
+  /// The file with this path relative to the root, or nullptr.
+  const BidsFile* find(std::string_view path) const;
 
-  /// The JSON metadata that applies to a file: sidecars merged from the root down, deeper wins. Error SB2004 when two in
-  /// one folder apply, SB2019 when one cannot be parsed, SB2102 when one is annexed and absent.
+  /// The JSON metadata that applies to a file: sidecars merged from the root down, deeper wins; an empty
+  /// object when there are none. Error SB2004 when two in one folder apply, SB2019 when one cannot be parsed,
+  /// SB2102 when one is annexed and absent. Several threads may call it at once.
   nlohmann::json metadata(const BidsFile& file) const;
   /// The sidecars behind metadata(), relative paths, root first.
   std::vector<std::string> sidecars(const BidsFile& file) const;
+  /// The deepest file with this suffix and extension that applies to a file (its events.tsv, say), or
+  /// nullptr. Error SB2004.
+  const BidsFile* associated(const BidsFile& file, std::string_view suffix, std::string_view extension) const;
 
  private:
   struct State;
@@ -73,7 +84,8 @@ struct BoldMetadata {
   std::optional<std::string> task_name;
   std::optional<bool> skull_stripped;
 };
-/// Error SB2014 when RepetitionTime is not a positive number or VolumeTiming is uneven by more than 1 ms.
+/// Empty fields for absent keys. Error SB2014 when RepetitionTime is not a positive number or VolumeTiming is
+/// uneven by more than 1 ms.
 BoldMetadata bold_metadata(const nlohmann::json& metadata, std::string_view file);
 
 }  // namespace slim::bids
