@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "core/safetensors.h"
 
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <array>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <limits>
 #include <nlohmann/json.hpp>
@@ -21,6 +15,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/json_file.h"
+#include "core/mapped_file.h"
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -134,55 +129,6 @@ std::map<std::string, std::string> parse_metadata(const json& value, const fs::p
   return metadata;
 }
 
-/// Unmaps when the last copy of a SafetensorsFile goes.
-struct Mapping {
-  void* address = nullptr;
-  size_t size = 0;
-  Mapping() = default;
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() {
-    if (address != nullptr) {
-      ::munmap(address, size);
-    }
-  }
-};
-
-std::shared_ptr<Mapping> map_file(const fs::path& path) {
-  // Without O_NONBLOCK a named pipe would be waited for, for ever.
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    const int error_number = errno;
-    const bool absent = error_number == ENOENT || error_number == ENOTDIR;
-    throw Error(absent ? message::kMissingPath : message::kInputOutput,
-                std::string("The file cannot be opened: ") + std::strerror(error_number) + ".",
-                {.file = path.string()});
-  }
-  auto mapping = std::make_shared<Mapping>();
-  struct stat status {};
-  const bool regular = ::fstat(fd, &status) == 0 && S_ISREG(status.st_mode);
-  int error_number = 0;
-  if (regular && status.st_size > 0) {
-    void* address = ::mmap(nullptr, static_cast<size_t>(status.st_size), PROT_READ, MAP_PRIVATE, fd, 0);
-    error_number = errno;
-    if (address != MAP_FAILED) {
-      error_number = 0;
-      mapping->address = address;
-      mapping->size = static_cast<size_t>(status.st_size);
-    }
-  }
-  ::close(fd);
-  if (!regular) {
-    fail(path, "it is not a regular file.");
-  }
-  if (error_number != 0) {
-    throw Error(message::kInputOutput,
-                std::string("The file cannot be mapped: ") + std::strerror(error_number) + ".",
-                {.file = path.string()});
-  }
-  return mapping;
-}
-
 }  // namespace
 
 size_t size_of(DType dtype) { return row_of(dtype).size; }
@@ -193,9 +139,9 @@ int64_t TensorSpec::count() const {
 }
 
 SafetensorsFile SafetensorsFile::open(const fs::path& path) {
-  const std::shared_ptr<Mapping> mapping = map_file(path);
-  SafetensorsFile file = parse({static_cast<const std::byte*>(mapping->address), mapping->size}, path);
-  file.mapping_ = mapping;
+  const MappedFile mapping = MappedFile::open(path, message::kBadStore);
+  SafetensorsFile file = parse(mapping.bytes(), path);
+  file.mapping_ = std::make_shared<MappedFile>(mapping);
   return file;
 }
 

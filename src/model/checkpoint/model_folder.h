@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/safetensors.h"
+#include "model/checkpoint/encoder_config.h"
+
+namespace slim::model {
+
+/// config.json: what the weights are weights of, and what input they expect. Absent = not known.
+struct ModelConfig {
+  EncoderOptions encoder{};
+  bool fusion = false;
+  std::optional<PredictorShape> predictor{};
+  std::optional<int64_t> head_outputs{};
+  std::optional<std::string> objective{};  // jepa or mae, when known
+  std::string background = "token";        // token, unit or none
+  std::string grid;                        // kSlimGridName
+  std::optional<std::string> token_mask_sha256{};
+  std::optional<std::string> zscore{};  // run or voxel
+  std::optional<double> repetition_time_s{};
+};
+
+/// Where imported weights came from.
+struct ModelSource {
+  std::string file;  // name without folders
+  std::string sha256;
+  std::string container;
+  std::string state_key;
+  std::optional<int64_t> epoch{};
+  bool ema = false;
+};
+
+/// model.json: what is known about this very model.
+struct ModelCard {
+  std::string name;  // [0-9A-Za-z]+
+  bool trained = false;
+  std::string made_by;  // init or import
+  std::optional<uint64_t> seed{};
+  std::optional<ModelSource> source{};
+  std::vector<std::string>
+      initialised_tensors{};  // of an import: drawn at random, since the file lacked them
+  int64_t tensors = 0;
+  int64_t parameters = 0;
+  std::string weights_sha256{};
+};
+
+/// A folder of weights.safetensors, config.json, model.json and README.md, opened for reading.
+struct ModelFolder {
+  std::filesystem::path path;
+  ModelConfig config;
+  ModelCard card;
+  SafetensorsFile weights;
+};
+
+/// Opens and checks a model folder. Errors: SB4001 no such folder; SB2101 a file of it is missing; SB2019,
+/// SB2020 a file cannot be parsed; SB4002 unknown, missing or impossible values, tensors other than the
+/// configuration's, or weights whose SHA-256 is not the card's.
+ModelFolder open_model(const std::filesystem::path& folder);
+
+/// A tensor to be written and where its values come from; make() is called once, in the order of the list.
+struct WeightSource {
+  TensorSpec spec;
+  std::function<std::vector<float>()> make;
+};
+
+/// Writes a model folder, whole or not at all; fills the card's counts and hash and returns it. The folder
+/// must not exist or be empty: SB5001 otherwise.
+ModelCard write_model(const std::filesystem::path& folder, const ModelConfig& config, ModelCard card,
+                      const std::vector<WeightSource>& weights);
+
+/// All tensors that a configuration calls for, sorted by name.
+std::vector<TensorSpec> configured_tensors(const ModelConfig& config);
+
+/// The letters and digits of a text, which is what a model's name may hold. Error SB1002 when there are none.
+std::string model_label(const std::string& text);
+
+}  // namespace slim::model
