@@ -65,8 +65,8 @@ void add_warnings(const KeyMatch& match, const PthFile& pth, const ImportOptions
     warn("Keys that the model does not know are left out: " + listed(match.unexpected) + ".");
   }
   if (!match.ema.empty()) {
-    warn(std::string("The file also holds a target (EMA) encoder, which is ") +
-         (options.import_ema ? "taken: " : "left out: ") + listed(match.ema) + ".");
+    warn("The file also holds a target (EMA) encoder of " + std::to_string(match.ema.size()) + " tensors (" +
+         match.ema.front() + ", ...), which is " + (options.import_ema ? "taken." : "left out."));
   }
   if (!match.missing.empty()) {
     warn("Missing tensors were drawn at random (seed " + std::to_string(options.seed) +

@@ -297,7 +297,8 @@ class PthBuilder {
       file_.top_keys_.push_back(printable(tree_.at(root.children[i]).text));
     }
     for (const PickleNode& node : tree_.nodes) {
-      if (node.kind == Kind::Opaque) {
+      // numpy.dtype is a part of numbers that are read.
+      if (node.kind == Kind::Opaque && node.text != "numpy.dtype") {
         note_opaque(node.text);
       }
     }
