@@ -25,6 +25,7 @@ namespace {
 constexpr double kFormsDifferMm = 0.1;
 constexpr double kLongestTrS = 100.0;
 constexpr size_t kEmptyExtensionBytes = 4;
+constexpr std::string_view kMagicTail = "\r\n\x1a\n";
 // Far beyond any disk, and small enough that sums and products of a few of them cannot overflow.
 constexpr int64_t kLargestBytes = int64_t{1} << 56;
 constexpr double kLargestOffset = 9007199254740992.0;  // 2^53
@@ -100,14 +101,14 @@ std::string text_of(double value) {
   return {text.data(), std::to_chars(text.data(), text.data() + text.size(), value).ptr};
 }
 
-/// Magic words: "n+1" and "ni1", "n+2\0\r\n\032\n" and "ni2...". Returns whether it is known, and sets
+/// Magic words are "n+1", "ni1", "n+2" and "ni2"; version 2 ends in bytes that a translation of line ends
+/// would spoil, or in the zeros that nifticlib writes there. Returns whether the word is known, and sets
 /// is_pair.
 bool read_magic(std::string_view magic, char version, bool& is_pair) {
-  using namespace std::string_view_literals;
-  const bool is_single = magic.substr(0, 2) == "n+"sv;
-  is_pair = magic.substr(0, 2) == "ni"sv;
-  return (is_single || is_pair) && magic[2] == version && magic[3] == '\0' &&
-         (magic.size() == 4 || magic.substr(4) == "\r\n\x1a\n"sv);
+  is_pair = magic[1] == 'i';
+  const std::string_view tail = magic.substr(4);
+  return magic[0] == 'n' && (is_pair || magic[1] == '+') && magic[2] == version && magic[3] == '\0' &&
+         (tail.empty() || tail == kMagicTail || tail == std::string_view("\0\0\0\0", 4));
 }
 
 template <class Header>
@@ -122,7 +123,7 @@ Fields read_fields(std::span<const std::byte> bytes, bool swapped, void (*swap)(
   alignas(8) Header header;  // packed, so its type alone promises no alignment
   std::memcpy(&header, bytes.data(), sizeof header);
   bool is_pair = false;
-  constexpr char kVersion = sizeof(Header) == sizeof(nifti_1_header) ? '1' : '2';
+  constexpr char kVersion = std::is_same_v<Header, nifti_1_header> ? '1' : '2';
   if (!read_magic({header.magic, sizeof header.magic}, kVersion, is_pair)) {
     if (kVersion == '1') {
       throw Error(message::kNotNifti,
@@ -166,9 +167,8 @@ void read_type(const Fields& fields, NiftiHeader& header) {
   if (bytes == 0) {
     std::string_view name = nifti_datatype_to_string(fields.datatype);
     name.remove_prefix(name.rfind('_') + 1);  // DT_RGB24, NIFTI_TYPE_RGB24
-    fail_unusable(header.path, name == "**ILLEGAL**" || name.empty()
-                                   ? "datatype " + std::to_string(fields.datatype)
-                                   : "datatype " + std::string(name));
+    fail_unusable(header.path,
+                  "datatype " + std::to_string(fields.datatype) + " (" + std::string(name) + ")");
   }
   if (fields.bitpix != static_cast<int>(8 * bytes)) {
     header.warnings.push_back("bitpix is " + std::to_string(fields.bitpix) + " where the datatype has " +
@@ -292,62 +292,56 @@ void read_repetition_time(const Fields& fields, NiftiHeader& header) {
   }
 }
 
-template <class Header>
-std::vector<std::byte> header_bytes(const VoxelGrid& grid, int64_t frames, const WriteOptions& options,
-                                    std::string_view magic) {
-  // Which types the fields have differs between the versions.
-  const auto set = [](auto& array, size_t i, auto value) {
-    using Stored = std::remove_reference_t<decltype(array[0])>;
-    array[i] = static_cast<Stored>(value);
-  };
-  alignas(8) Header header{};
-  header.sizeof_hdr = static_cast<int32_t>(sizeof(Header));
-  std::copy(magic.begin(), magic.end(), header.magic);
+/// What nifticlib turns into a header of either version.
+nifti_image image_of(const VoxelGrid& grid, int64_t frames, const WriteOptions& options) {
+  nifti_image image{};
   const std::array<int64_t, 8> dim{
       frames > 1 ? 4 : 3, grid.size[0], grid.size[1], grid.size[2], frames, 1, 1, 1};
-  for (size_t i = 0; i < 8; ++i) {
-    set(header.dim, i, dim[i]);
-  }
-  header.datatype = static_cast<int16_t>(options.as_uint8 ? VoxelType::UInt8 : VoxelType::Float32);
-  header.bitpix = options.as_uint8 ? 8 : 32;
-  header.vox_offset = sizeof(Header) + kEmptyExtensionBytes;
-  header.scl_slope = 1;
-  header.xyzt_units = NIFTI_UNITS_MM | NIFTI_UNITS_SEC;
-  const Affine& a = grid.scanner_from_voxel;
-  for (size_t i = 0; i < 4; ++i) {
-    set(header.srow_x, i, a[0][i]);
-    set(header.srow_y, i, a[1][i]);
-    set(header.srow_z, i, a[2][i]);
-  }
-  nifti_dmat44 matrix{};
+  std::copy(dim.begin(), dim.end(), image.dim);
+  image.ndim = dim[0];
+  image.nx = dim[1];
+  image.ny = dim[2];
+  image.nz = dim[3];
+  image.nt = dim[4];
+  image.nu = image.nv = image.nw = 1;
+  image.nvox = grid.voxels() * frames;
+  image.datatype = static_cast<int>(options.as_uint8 ? VoxelType::UInt8 : VoxelType::Float32);
+  image.nbyper = options.as_uint8 ? 1 : 4;
+  image.scl_slope = 1.0;
+  image.xyz_units = NIFTI_UNITS_MM;
+  image.time_units = NIFTI_UNITS_SEC;
+  image.sform_code = options.form_code;
   for (size_t row = 0; row < 3; ++row) {
-    std::copy_n(a[row].begin(), 4, matrix.m[row]);
+    std::copy_n(grid.scanner_from_voxel[row].begin(), 4, image.sto_xyz.m[row]);
   }
-  matrix.m[3][3] = 1.0;
-  std::array<double, 3> quaternion{}, offset{}, spacing{};
-  double handedness = 1.0;
-  nifti_dmat44_to_quatern(matrix, &quaternion[0], &quaternion[1], &quaternion[2], &offset[0], &offset[1],
-                          &offset[2], &spacing[0], &spacing[1], &spacing[2], &handedness);
-  using Real = decltype(Header::quatern_b);
-  const auto real = [](double value) { return static_cast<Real>(value); };
-  header.quatern_b = real(quaternion[0]);
-  header.quatern_c = real(quaternion[1]);
-  header.quatern_d = real(quaternion[2]);
-  header.qoffset_x = real(offset[0]);
-  header.qoffset_y = real(offset[1]);
-  header.qoffset_z = real(offset[2]);
-  const std::array<double, 5> pixdim{handedness, spacing[0], spacing[1], spacing[2],
-                                     frames > 1 ? options.repetition_time_s : 0.0};
-  for (size_t i = 0; i < pixdim.size(); ++i) {
-    set(header.pixdim, i, pixdim[i]);
+  image.sto_xyz.m[3][3] = 1.0;
+  nifti_dmat44_to_quatern(image.sto_xyz, &image.quatern_b, &image.quatern_c, &image.quatern_d,
+                          &image.qoffset_x, &image.qoffset_y, &image.qoffset_z, &image.dx, &image.dy,
+                          &image.dz, &image.qfac);
+  image.dt = frames > 1 ? options.repetition_time_s : 0.0;
+  const std::array<double, 5> pixdim{image.qfac, image.dx, image.dy, image.dz, image.dt};
+  std::copy(pixdim.begin(), pixdim.end(), image.pixdim);
+  return image;
+}
+
+template <class Header>
+std::vector<std::byte> header_bytes(nifti_image image, const VoxelGrid& grid,
+                                    int (*convert)(const nifti_image*, Header*)) {
+  constexpr size_t kBytes = sizeof(Header) + kEmptyExtensionBytes;
+  image.nifti_type = std::is_same_v<Header, nifti_1_header> ? NIFTI_FTYPE_NIFTI1_1 : NIFTI_FTYPE_NIFTI2_1;
+  image.iname_offset = kBytes;
+  alignas(8) Header header;
+  image.qform_code = image.sform_code;
+  convert(&image, &header);
+  if constexpr (std::is_same_v<Header, nifti_2_header>) {
+    std::copy(kMagicTail.begin(), kMagicTail.end(), header.magic + 4);
   }
-  const auto code = static_cast<int16_t>(options.form_code);
-  header.sform_code = code;
   // A quaternion holds no shear: then only the sform can say where the image lies.
-  const bool is_representable = corner_distance_mm(grid.size, a, qform_of(fields_of(header))) <
-                                1e-3 * (spacing[0] + spacing[1] + spacing[2]);
-  header.qform_code = is_representable ? code : int16_t{0};
-  std::vector<std::byte> bytes(sizeof header + kEmptyExtensionBytes);
+  const double tolerance_mm = 1e-3 * (image.dx + image.dy + image.dz);
+  if (corner_distance_mm(grid.size, grid.scanner_from_voxel, qform_of(fields_of(header))) > tolerance_mm) {
+    header.qform_code = 0;
+  }
+  std::vector<std::byte> bytes(kBytes);
   std::memcpy(bytes.data(), &header, sizeof header);
   return bytes;
 }
@@ -388,11 +382,11 @@ NiftiHeader parse_header(std::span<const std::byte> bytes, const std::filesystem
 }
 
 std::vector<std::byte> build_header(const VoxelGrid& grid, int64_t frames, const WriteOptions& options) {
-  using namespace std::string_view_literals;
+  const nifti_image image = image_of(grid, frames, options);
   const int64_t longest = std::max({grid.size[0], grid.size[1], grid.size[2], frames});
   return longest <= std::numeric_limits<int16_t>::max()
-             ? header_bytes<nifti_1_header>(grid, frames, options, "n+1\0"sv)
-             : header_bytes<nifti_2_header>(grid, frames, options, "n+2\0\r\n\x1a\n"sv);
+             ? header_bytes<nifti_1_header>(image, grid, nifti_convert_nim2n1hdr)
+             : header_bytes<nifti_2_header>(image, grid, nifti_convert_nim2n2hdr);
 }
 
 }  // namespace slim::image

@@ -113,10 +113,10 @@ class GzFrames : public FileFrames {
   }
 
   void next(std::span<std::byte> raw) override {
-    if (taken_ == 0 && stream_.skip(header_.data_offset) < header_.data_offset) {
-      fail_short(*file_, stream_.position(), end_);
-    }
     check_request(raw.size());
+    if (stream_.position() < header_.data_offset) {
+      stream_.skip(header_.data_offset - stream_.position());
+    }
     if (stream_.read(raw) < raw.size()) {
       fail_short(*file_, stream_.position(), end_);
     }

@@ -8,7 +8,7 @@
 
 namespace slim::image {
 
-std::array<double, 3> apply(const Affine& affine, const std::array<double, 3>& point) {
+std::array<double, 3> apply(Affine affine, std::array<double, 3> point) {
   std::array<double, 3> result{};
   for (size_t row = 0; row < 3; ++row) {
     const auto& a = affine[row];

@@ -22,8 +22,8 @@ struct VoxelGrid {
 Affine inverse(const Affine& affine);
 /// outer(inner(x)).
 Affine compose(const Affine& outer, const Affine& inner);
-/// The image of a point.
-std::array<double, 3> apply(const Affine& affine, const std::array<double, 3>& point);
+/// The image of a point. By value, because for a temporary a reference would lose to std::apply, which ADL finds too.
+std::array<double, 3> apply(Affine affine, std::array<double, 3> point);
 /// Determinant of the 3 x 3 part; negative where the storage order is a mirror of RAS+.
 double determinant(const Affine& affine);
 /// Distance between neighbours along each stored axis, mm.
