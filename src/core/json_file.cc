@@ -58,6 +58,11 @@ class StrictKeys {
 }  // namespace
 
 json parse_json(std::string_view text, const fs::path& name, const Message& message) {
+  // nlohmann takes a zero byte for the end and would not look at what follows.
+  if (const size_t zero = text.find('\0'); zero != text.npos) {
+    throw Error(message, "The JSON text cannot be read.",
+                {.file = name.string(), .found = "a zero at byte " + std::to_string(zero)});
+  }
   StrictKeys strict(name, message);
   try {
     return json::parse(text.begin(), text.end(), [&](int depth, json::parse_event_t event, json& parsed) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/half.h"
 
 namespace slim::model {
 namespace {
@@ -22,18 +23,6 @@ std::vector<float> convert(std::span<const std::byte> bytes, Convert&& to_float)
 
 }  // namespace
 
-float float_from_half(uint16_t bits) {
-  const uint32_t sign = static_cast<uint32_t>(bits & 0x8000u) << 16;
-  const uint32_t exponent = (bits >> 10) & 31u;
-  const uint32_t fraction = bits & 0x3FFu;
-  if (exponent == 0) {
-    const float magnitude = static_cast<float>(fraction) * 0x1p-24f;
-    return sign != 0 ? -magnitude : magnitude;
-  }
-  const uint32_t wide = exponent == 31 ? 255u : exponent + 112u;
-  return std::bit_cast<float>(sign | (wide << 23) | (fraction << 13));
-}
-
 bool is_floating(DType dtype) {
   return dtype == DType::F16 || dtype == DType::BF16 || dtype == DType::F32 || dtype == DType::F64;
 }
@@ -45,7 +34,7 @@ std::vector<float> to_float32(std::span<const std::byte> bytes, DType dtype) {
     case DType::F64:
       return convert<double>(bytes, [](double value) { return static_cast<float>(value); });
     case DType::F16:
-      return convert<uint16_t>(bytes, float_from_half);
+      return convert<uint16_t>(bytes, [](uint16_t bits) { return float_from_half(bits); });
     case DType::BF16:
       return convert<uint16_t>(
           bytes, [](uint16_t bits) { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); });

@@ -2,16 +2,12 @@
 #pragma once
 
 #include <cstddef>
-#include <cstdint>
 #include <span>
 #include <vector>
 
 #include "core/safetensors.h"
 
 namespace slim::model {
-
-/// The value of IEEE half-precision bits.
-float float_from_half(uint16_t bits);
 
 /// Elements of type F16, BF16, F32 or F64 as float32 (F64 is rounded). Error SB9001 for other types.
 std::vector<float> to_float32(std::span<const std::byte> bytes, DType dtype);
