@@ -260,7 +260,7 @@ NamedPath parse_named_path(std::string_view text) {
   result.path = fs::path(named ? text.substr(equals + 1) : text);
   if (named) {
     result.name = text.substr(0, equals);
-  } else {
+  } else if (!result.path.empty()) {
     const fs::path plain = fs::absolute(result.path).lexically_normal();
     result.name = dataset_name_from(plain.has_filename() ? plain.filename().string()
                                                          : plain.parent_path().filename().string());
