@@ -12,6 +12,7 @@
 
 #include "bids/dataset_description.h"
 #include "bids/run_index.h"
+#include "bids/search_text.h"
 
 namespace fs = std::filesystem;
 
@@ -22,31 +23,9 @@ constexpr size_t kExamples = 3;
 constexpr const char* kNeeded = "BOLD images in MNI space, made by fMRIPrep, an HCP pipeline or the like";
 constexpr const char* kRemedy =
     "this version does not preprocess raw BOLD: run fMRIPrep with --output-spaces MNI152NLin6Asym:res-2, "
-    "then give its "
-    "folder with -d NAME=PATH";
+    "then give its folder with -d NAME=PATH";
 
 using Images = std::vector<const IndexedImage*>;
-
-std::string places_text(const std::vector<SearchedPlace>& searched) {
-  std::string text;
-  for (const SearchedPlace& place : searched) {
-    text += (text.empty() ? "" : "; ") + place.path.string() + " (" + place.verdict + ")";
-  }
-  return text;
-}
-
-// What kept a file out of a step, for the examples: "acq-mb" or "no acq".
-std::string failing_value(const SelectionStep& step, const BidsFile& file) {
-  std::string text;
-  for (const EntityRule& rule : step.rules) {
-    if (rule.accepts(file) == step.excludes) {
-      const std::string* value = file.name.get(rule.entity);
-      text += (text.empty() ? "" : ", ") +
-              (value == nullptr ? "no matching " + rule.entity : rule.entity + "-" + *value);
-    }
-  }
-  return text;
-}
 
 BidsName raw_name(const BidsName& name) {
   return name.raw().without("part").with_suffix("bold").with_extension(".nii.gz");
@@ -388,18 +367,6 @@ class Search {
 };
 
 }  // namespace
-
-std::string funnel_text(const std::vector<FunnelStep>& funnel) {
-  std::string text;
-  for (const FunnelStep& step : funnel) {
-    text +=
-        "  " + step.name + ": " + std::to_string(step.before) + " -> " + std::to_string(step.after) + "\n";
-    for (const std::string& example : step.examples) {
-      text += "    left out: " + example + "\n";
-    }
-  }
-  return text;
-}
 
 RunSearch find_bold_runs(const RunRequest& request) { return Search(request).run(); }
 

@@ -270,6 +270,13 @@ GrownDescription grow_description(const std::string& existing, const DatasetFact
                 {.found = text_at(old, "Name"),
                  .remedy = "choose a folder of its own, for example BIDS_DIR/derivatives/slimbrain"});
   }
+  for (const auto& [key, is_right] :
+       {std::pair("DatasetLinks", &json::is_object), std::pair("SourceDatasets", &json::is_array)}) {
+    if (old.contains(key) && !(old[key].*is_right)()) {
+      throw Error(message::kBadJson,
+                  std::string(key) + " in the dataset_description.json of OUT_DIR is of another type.");
+    }
+  }
   GrownDescription grown;
   ordered_json description = ordered_json::parse(existing);
   const std::string hash = text_at(*own, "ConfigurationHash");

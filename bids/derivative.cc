@@ -240,6 +240,13 @@ void DerivativeDataset::commit_unit(const std::vector<DerivativeFile>& files) co
     const fs::path target = path_of(file.name), json_path = sidecar_of(file.name);
     const std::string text = sidecar_text(file.sidecar);
     const bool changes = !holds(json_path, text);
+    if (target == json_path) {  // a JSON file is its own sidecar
+      if (changes) {
+        withdraw();
+        write_text_if_different(target, text);
+      }
+      continue;
+    }
     if (changes) {
       withdraw();
       remove_file(target);

@@ -6,7 +6,9 @@
 #include <utility>
 
 #include "bids/producer.h"
+#include "bids/text_file.h"
 #include "core/error.h"
+#include "core/json_file.h"
 
 namespace fs = std::filesystem;
 
@@ -43,6 +45,18 @@ std::optional<Producer> wanted_producer(InputType type) {
   }
 }
 
+// Throws what is wrong with a description that is there.
+void check_description(const fs::path& folder) {
+  const fs::path path = folder / "dataset_description.json";
+  std::error_code ignored;
+  if (fs::symlink_status(path, ignored).type() == fs::file_type::not_found) {
+    return;
+  }
+  if (!parse_json(read_dataset_text(path), path).is_object()) {
+    throw Error(message::kBadJson, "The file holds no JSON object.", {.file = path.string()});
+  }
+}
+
 // A dataset named by -d: what the user says counts, so a missing description is a warning only.
 InputDataset given_dataset(const NamedPath& given, InputType type, InputChoice* choice) {
   Recognition seen = recognise(given.path);
@@ -63,6 +77,7 @@ InputDataset given_dataset(const NamedPath& given, InputType type, InputChoice* 
                  .expected = "an fMRIPrep- or HCP-like derivative with BOLD images in MNI space"});
   }
   if (seen.kind == Kind::Nothing) {
+    check_description(given.path);
     choice->warnings.push_back("The derivative " + given.name + " has " + seen.verdict +
                                "; it is read as a derivative of unknown origin.");
     seen.producer = Producer::Derivative;
@@ -111,7 +126,7 @@ std::vector<InputDataset> datasets_below(const fs::path& derivatives, InputType 
   return found;
 }
 
-[[noreturn]] void fail_undescribed(const fs::path& bids_dir, const std::string& trouble) {
+[[noreturn]] void fail_undescribed(const fs::path& bids_dir) {
   ErrorDetails details{.file = (bids_dir / "dataset_description.json").string()};
   std::string hint;
   for (const char* name : {"rawdata", "rawbids", "bids", "BIDS", "data", "sourcedata/raw"}) {
@@ -125,9 +140,8 @@ std::vector<InputDataset> datasets_below(const fs::path& derivatives, InputType 
     details.remedy = "add one, or name the folder that has it";
     hint = ".";
   }
-  const std::string what = trouble.starts_with("no ") ? "No dataset_description.json in " + bids_dir.string()
-                                                      : "In " + bids_dir.string() + ", " + trouble;
-  throw Error(message::kNoDescription, what + hint, std::move(details));
+  throw Error(message::kNoDescription, "No dataset_description.json in " + bids_dir.string() + hint,
+              std::move(details));
 }
 
 }  // namespace
@@ -157,7 +171,8 @@ InputChoice find_inputs(const fs::path& bids_dir, const std::vector<NamedPath>& 
       }
     }
   } else if (seen.kind == Kind::Nothing && derivatives.empty() && !wanted_producer(type)) {
-    fail_undescribed(bids_dir, seen.verdict);
+    check_description(bids_dir);
+    fail_undescribed(bids_dir);
   } else if (seen.kind == Kind::OwnOutput && derivatives.empty()) {
     throw Error(message::kNeedsDerivative, "BIDS_DIR is an output of slimbrain, not an input for it.",
                 {.file = bids_dir.string()});

@@ -99,7 +99,7 @@ std::string generator_of(const json& description) {
 json read_description(const fs::path& folder, std::string* verdict) {
   const fs::path path = folder / "dataset_description.json";
   std::error_code ignored;
-  if (!fs::exists(path, ignored)) {
+  if (fs::symlink_status(path, ignored).type() == fs::file_type::not_found) {
     *verdict = "no dataset_description.json";
     return nullptr;
   }

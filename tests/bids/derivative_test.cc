@@ -127,6 +127,9 @@ TEST_F(Derivative, RefusesWhatIsNotItsOwn) {
   EXPECT_EQ(code_of([&] { open(); }), "SB1007");
   put(out(), "dataset_description.json", "[1");
   EXPECT_EQ(code_of([&] { open(); }), "SB2019");
+  put(out(), "dataset_description.json",
+      R"({"GeneratedBy": [{"Name": "slimbrain"}], "DatasetLinks": ["x"]})");
+  EXPECT_EQ(code_of([&] { open(); }), "SB2019");
   fs::remove(out() / "dataset_description.json");
   put(out(), "sub-01/anat/sub-01_T1w.nii.gz");
   EXPECT_EQ(code_of([&] { open(); }), "SB1007");

@@ -75,8 +75,8 @@ void make_dataset(const fs::path& root, const fs::path& python) {
                        {name("desc-slimprep_clips.safetensors"), store, write_bytes}});
   dataset.commit(name("desc-tiny_embedding.tsv"), sidecar("Embeddings"),
                  [](const fs::path& path) { write_text(path, "level\tdim_0000\nrun\t1\n"); });
-  for (const char* path :
-       {"logs/slimbrain-1.json", "models/model-tiny/weights.safetensors", ".slimbrain/locks/x/owner"}) {
+  for (const char* path : {"logs/slimbrain-1.json", "models/model-tiny/weights.safetensors",
+                           ".slimbrain/locks/x/owner", "sub-01/ses-a/func/.partial-1-x.nii.gz"}) {
     create_folder((root / path).parent_path());
     write_text(root / path, "{}");
   }
