@@ -158,6 +158,9 @@ json BidsDataset::metadata(const BidsFile& file) const {
   for (const BidsFile* sidecar : state_->applicable_files(file, file.name.suffix, ".json")) {
     merge_metadata(merged, state_->content(*sidecar));
   }
+  for (auto entry = merged.begin(); entry != merged.end();) {
+    entry = entry->is_null() ? merged.erase(entry) : std::next(entry);
+  }
   return merged;
 }
 

@@ -62,9 +62,9 @@ class BidsDataset {
   /// The file with this path relative to the root, or nullptr.
   const BidsFile* find(std::string_view path) const;
 
-  /// The JSON metadata that applies to a file: sidecars merged from the root down, deeper wins; an empty
-  /// object when there are none. Error SB2004 when two in one folder apply, SB2019 when one cannot be parsed,
-  /// SB2102 when one is annexed and absent. Several threads may call it at once.
+  /// The JSON metadata that applies to a file: sidecars merged from the root down, deeper wins, null takes a
+  /// key back; an empty object when there are none. Error SB2004 when two in one folder apply, SB2019 when
+  /// one cannot be parsed, SB2102 when one is annexed and absent. Several threads may call it at once.
   nlohmann::json metadata(const BidsFile& file) const;
   /// The sidecars behind metadata(), relative paths, root first.
   std::vector<std::string> sidecars(const BidsFile& file) const;
