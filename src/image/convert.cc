@@ -86,10 +86,6 @@ template <class Stored>
 // equal.
 using Convert = void (*)(const NiftiHeader&, const std::byte*, float*, size_t);
 
-void convert_portable(const NiftiHeader& header, const std::byte* raw, float* out, size_t count) {
-  convert_any(header, raw, out, count);
-}
-
 #if defined(__x86_64__)
 [[gnu::target("avx2")]] void convert_avx2(const NiftiHeader& header, const std::byte* raw, float* out,
                                           size_t count) {
@@ -102,6 +98,10 @@ Convert choose() { return convert_portable; }
 #endif
 
 }  // namespace
+
+void convert_portable(const NiftiHeader& header, const std::byte* raw, float* out, size_t count) {
+  convert_any(header, raw, out, count);
+}
 
 size_t bytes_per_voxel(const NiftiHeader& header) {
   switch (static_cast<VoxelType>(header.datatype)) {

@@ -13,6 +13,7 @@ namespace slim::image {
 namespace {
 
 constexpr size_t kLargestRequest = size_t{1} << 30;  // ISA-L counts in 32 bits
+constexpr size_t kSmallestBlock = 64;                // room to look for a member's first two bytes
 constexpr size_t kScratchBytes = size_t{1} << 16;
 
 bool starts_member(const uint8_t* bytes, size_t count) {
@@ -26,7 +27,9 @@ struct GzStream::Inflater {
 };
 
 GzStream::GzStream(const InputFile& file, size_t block_bytes)
-    : file_(file), block_(block_bytes), inflater_(std::make_unique<Inflater>()) {
+    : file_(file),
+      block_(static_cast<size_t>(std::clamp<uint64_t>(file.size(), kSmallestBlock, block_bytes))),
+      inflater_(std::make_unique<Inflater>()) {
   isal_inflate_init(&inflater_->state);
   inflater_->state.crc_flag = ISAL_GZIP;
 }

@@ -258,8 +258,11 @@ void read_orientation(const Fields& fields, NiftiHeader& header) {
     fail_unusable(header.path, fields.sform_code > 0 ? "singular affine (sform)" : "singular affine (qform)");
   }
   if (fields.sform_code > 0 && fields.qform_code > 0) {
-    const double distance = corner_distance_mm(header.grid.size, affine, qform_of(fields)) * unit_mm;
-    if (!(distance <= kFormsDifferMm)) {
+    const Affine other = qform_of(fields);
+    if (!is_invertible(other)) {
+      header.warnings.emplace_back("The qform cannot be used; sform is.");
+    } else if (const double distance = corner_distance_mm(header.grid.size, affine, other) * unit_mm;
+               distance > kFormsDifferMm) {
       header.warnings.push_back("sform and qform place the image's corners " +
                                 text_of(std::round(distance * 10) / 10) + " mm apart; sform is used.");
     }

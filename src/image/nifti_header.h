@@ -28,4 +28,7 @@ enum class VoxelType : int {
 /// where an axis is too long for it.
 std::vector<std::byte> build_header(const VoxelGrid& grid, int64_t frames, const WriteOptions& options);
 
+/// convert_voxels without special instructions, for the test that both give the same bits.
+void convert_portable(const NiftiHeader& header, const std::byte* raw, float* out, size_t count);
+
 }  // namespace slim::image

@@ -86,9 +86,29 @@ struct WriteOptions {
   int form_code = 4;               // 4 = MNI, 1 = scanner
   double repetition_time_s = 0.0;  // for 4-D
   bool as_uint8 = false;           // masks: every value an integer of 0..255; else float32
+  int gzip_level = 6;              // 1 = fast .. 9 = small
 };
-/// Writes .nii or .nii.gz (gzip without name and time). frames = values.size() / grid.voxels(). Meant for use
-/// inside write_atomically. A grid with shear has no qform: then qform_code is 0.
+
+/// Writes one .nii or .nii.gz (gzip without name and time) front to back, in pieces. Meant for use inside
+/// write_atomically. A grid with shear has no qform: then qform_code is 0. Errors SB5001, SB5002.
+class NiftiWriter {
+ public:
+  NiftiWriter(const std::filesystem::path& path, const VoxelGrid& grid, int64_t frames,
+              const WriteOptions& options);
+  ~NiftiWriter();
+  NiftiWriter(const NiftiWriter&) = delete;
+  NiftiWriter& operator=(const NiftiWriter&) = delete;
+  /// The next values, x fastest, then frames; any number at a time.
+  void append(std::span<const float> values);
+  /// After exactly all values.
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+/// Writes an image that is in memory with a NiftiWriter. frames = values.size() / grid.voxels().
 void write_nifti(const std::filesystem::path& path, const VoxelGrid& grid, std::span<const float> values,
                  const WriteOptions& options);
 

@@ -3,8 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
-#include <limits>
+#include <optional>
 #include <string>
 
 #include "core/atomic_file.h"
@@ -15,14 +14,13 @@ namespace slim::image {
 namespace {
 
 constexpr size_t kBlockValues = size_t{1} << 16;
-constexpr int kLevel = 6;
 
 /// Compresses as gzip without name and time. zlib, because ISA-L's output depends on the processor.
 class GzWriter {
  public:
-  explicit GzWriter(OutputFile& file) : file_(file), block_(kBlockValues) {
+  GzWriter(OutputFile& file, int level) : file_(file), block_(kBlockValues) {
     constexpr int kGzip = MAX_WBITS + 16;
-    if (deflateInit2(&stream_, kLevel, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
+    if (deflateInit2(&stream_, level, Z_DEFLATED, kGzip, 8, Z_DEFAULT_STRATEGY) != Z_OK) {
       throw Error(message::kNoMemory, "There is no memory to compress an image.");
     }
   }
@@ -59,41 +57,68 @@ std::vector<std::byte> as_uint8(std::span<const float> values) {
   return bytes;
 }
 
-/// Gives the image's bytes to `write` in blocks.
-template <class Write>
-void write_image(const VoxelGrid& grid, std::span<const float> values, const WriteOptions& options,
-                 Write&& write) {
-  const int64_t frames = static_cast<int64_t>(values.size()) / grid.voxels();
-  write(std::span<const std::byte>(build_header(grid, frames, options)));
+}  // namespace
+
+struct NiftiWriter::State {
+  State(const std::filesystem::path& path, const WriteOptions& options_, int64_t values)
+      : options(options_), values_left(values), file(path) {
+    if (path.extension() == ".gz") {
+      compressor.emplace(file, options.gzip_level);
+    }
+  }
+  void write(std::span<const std::byte> bytes) { compressor ? compressor->write(bytes) : file.write(bytes); }
+
+  WriteOptions options;
+  int64_t values_left;
+  OutputFile file;
+  std::optional<GzWriter> compressor{};
+};
+
+NiftiWriter::NiftiWriter(const std::filesystem::path& path, const VoxelGrid& grid, int64_t frames,
+                         const WriteOptions& options) {
+  if (grid.voxels() <= 0 || frames <= 0 || !is_invertible(grid.scanner_from_voxel)) {
+    throw Error(message::kBug, "NiftiWriter: an image without voxels, frames or a usable affine.");
+  }
+  state_ = std::make_unique<State>(path, options, grid.voxels() * frames);
+  state_->write(build_header(grid, frames, options));
+}
+
+NiftiWriter::~NiftiWriter() = default;
+
+void NiftiWriter::append(std::span<const float> values) {
+  state_->values_left -= static_cast<int64_t>(values.size());
   while (!values.empty()) {
     const auto block = values.first(std::min(values.size(), kBlockValues));
     values = values.subspan(block.size());
-    if (options.as_uint8) {
-      write(std::span<const std::byte>(as_uint8(block)));
+    if (state_->options.as_uint8) {
+      state_->write(as_uint8(block));
     } else {
-      write(std::as_bytes(block));
+      state_->write(std::as_bytes(block));
     }
   }
 }
 
-}  // namespace
+void NiftiWriter::finish() {
+  if (state_->values_left != 0) {
+    throw Error(message::kBug,
+                "NiftiWriter: " + std::to_string(state_->values_left) + " values are missing.");
+  }
+  if (state_->compressor) {
+    state_->compressor->finish();
+  }
+  state_->file.finish();
+}
 
 void write_nifti(const std::filesystem::path& path, const VoxelGrid& grid, std::span<const float> values,
                  const WriteOptions& options) {
-  const int64_t voxels = grid.voxels();
-  if (voxels <= 0 || values.empty() || static_cast<int64_t>(values.size()) % voxels != 0) {
-    throw Error(message::kBug, "write_nifti: " + std::to_string(values.size()) +
-                                   " values do not fill frames of " + std::to_string(voxels) + " voxels.");
+  const int64_t voxels = grid.voxels(), count = static_cast<int64_t>(values.size());
+  if (voxels <= 0 || count == 0 || count % voxels != 0) {
+    throw Error(message::kBug, "write_nifti: " + std::to_string(count) + " values do not fill frames of " +
+                                   std::to_string(voxels) + " voxels.");
   }
-  OutputFile file(path);
-  if (path.extension() == ".gz") {
-    GzWriter compressor(file);
-    write_image(grid, values, options, [&](std::span<const std::byte> bytes) { compressor.write(bytes); });
-    compressor.finish();
-  } else {
-    write_image(grid, values, options, [&](std::span<const std::byte> bytes) { file.write(bytes); });
-  }
-  file.finish();
+  NiftiWriter writer(path, grid, count / voxels, options);
+  writer.append(values);
+  writer.finish();
 }
 
 }  // namespace slim::image

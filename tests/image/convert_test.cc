@@ -8,6 +8,7 @@
 #include <random>
 
 #include "core/error.h"
+#include "image/nifti_header.h"
 #include "tests/image/judge.h"
 #include "tests/image/read_all.h"
 
@@ -80,6 +81,22 @@ TYPED_TEST(EveryType, IsScaledInDoubleInBothVersionsAndByteOrders) {
               << "voxel " << i << ", version " << version << ", slope " << slope;
         }
       }
+    }
+  }
+}
+
+TYPED_TEST(EveryType, HasTheSameBitsWithAndWithoutSpecialInstructions) {
+  for (const bool swapped : {false, true}) {
+    for (const double slope : {1.0, 1.8607}) {
+      image::NiftiHeader header;
+      header.datatype = TypeParam::kCode;
+      header.swapped = swapped;
+      header.slope = slope;
+      const Bytes raw = stored(TypeParam::values(kCount), swapped);
+      std::vector<float> chosen(kCount), portable(kCount);
+      image::convert_voxels(header, raw, chosen);
+      image::convert_portable(header, raw.data(), portable.data(), kCount);
+      EXPECT_EQ(std::memcmp(chosen.data(), portable.data(), kCount * sizeof(float)), 0);
     }
   }
 }

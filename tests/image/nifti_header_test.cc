@@ -86,6 +86,7 @@ TEST(NiftiHeader, PrefersTheSformAndWarnsWhenTheQformPlacesCornersElsewhere) {
   ASSERT_EQ(apart.warnings.size(), 1u);
   EXPECT_NE(apart.warnings[0].find("0.3 mm"), std::string::npos);
   EXPECT_EQ(apart.grid.scanner_from_voxel[0][3], 90.0);
+  EXPECT_EQ(both(kNan).warnings.size(), 1u);
 }
 
 TEST(NiftiHeader, ReadsTheQformWithItsHandedness) {

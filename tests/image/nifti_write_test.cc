@@ -93,6 +93,21 @@ TEST(WriteNifti, GzipCarriesNoNameAndNoTimeAndRepeatsItself) {
   EXPECT_EQ(Bytes(bytes.begin() + 3, bytes.begin() + 8), Bytes(5));  // flags and time
 }
 
+TEST(WriteNifti, PiecesGiveTheSameFileAsTheWhole) {
+  const TempFolder folder;
+  const std::vector<float> values = noise(static_cast<size_t>(las_grid().voxels() * 3));
+  const WriteOptions options{.repetition_time_s = 2.0, .gzip_level = 1};
+  image::write_nifti(folder / "whole.nii.gz", las_grid(), values, options);
+  image::NiftiWriter writer(folder / "pieces.nii.gz", las_grid(), 3, options);
+  for (size_t at = 0; at < values.size(); at += 45) {
+    EXPECT_THROW(writer.finish(), Error);
+    writer.append(std::span(values).subspan(at, 45));
+  }
+  writer.finish();
+  EXPECT_EQ(read_file(folder / "pieces.nii.gz"), read_file(folder / "whole.nii.gz"));
+  EXPECT_TRUE(read_all(folder / "pieces.nii.gz").values == values);
+}
+
 TEST(WriteNifti, ALongAxisMakesNifti2) {
   const TempFolder folder;
   const VoxelGrid grid{.size = {40000, 1, 1}, .scanner_from_voxel = las_grid().scanner_from_voxel};
