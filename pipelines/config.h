@@ -16,6 +16,7 @@ struct InputOptions {
   std::vector<std::string> derivatives{};
   std::string input_type = "auto";
   std::string space{}, res{}, desc{};
+  std::optional<double> repetition_time{};
   template <class Visit>
   static void fields(Visit&& visit) {
     visit("derivatives", &InputOptions::derivatives,
@@ -24,6 +25,7 @@ struct InputOptions {
     visit("space", &InputOptions::space, "space label of the derivative image (empty: best of the usable ones)");
     visit("res", &InputOptions::res, "resolution label of the derivative image");
     visit("desc", &InputOptions::desc, "desc label of the derivative image (empty: preproc)");
+    visit("repetition_time", &InputOptions::repetition_time, "replaces a missing or contradictory repetition time, s");
   }
 };
 

@@ -65,9 +65,10 @@ void RunRecord::add(UnitResult result) {
   units_.push_back(std::move(result));
 }
 
-bool RunRecord::any_failed() const {
+bool RunRecord::failed(const std::string& unit) const {
   const std::lock_guard lock(mutex_);
-  return std::any_of(units_.begin(), units_.end(), [](const UnitResult& u) { return u.outcome == Outcome::Failed; });
+  return std::any_of(units_.begin(), units_.end(),
+                     [&](const UnitResult& u) { return u.outcome == Outcome::Failed && u.unit == unit; });
 }
 
 int RunRecord::exit_code(bool stopped) const {

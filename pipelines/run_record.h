@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,7 +36,8 @@ class RunRecord {
   const std::filesystem::path& stem() const { return stem_; }
   void add_fact(const std::string& key, nlohmann::json value);
   void add(UnitResult result);
-  bool any_failed() const;
+  /// Whether a stage of this call failed on this unit.
+  bool failed(const std::string& unit) const;
 
   /// All done: 0. Stopped: 75. All failed for one class of reason: its number. Some failed: 1.
   int exit_code(bool stopped) const;

@@ -11,8 +11,8 @@
 
 #include <CLI/CLI.hpp>
 
+#include "core/atomic_file.h"
 #include "core/error.h"
-#include "core/json_file.h"
 #include "core/nearest.h"
 #include "core/version.h"
 
@@ -163,9 +163,9 @@ class Parser {
     for (const char* name : kIgnoredSwitches) app_.add_flag(name)->group("");
     for (const char* name : kIgnoredValues) app_.add_option(name, ignored_[name])->group("");
     // Shown here, answered before parsing.
-    app_.add_flag("-h,--help", "this text; --help WORD shows the options that mention it")->group("General");
-    app_.add_flag("-V,--version", "the version (with -v: build, libtorch, CUDA)")->group("General");
-    app_.add_flag("--doctor", "check this machine: threads, memory, devices, CUDA plugin, templates, models")->group("General");
+    app_.add_flag("-h,--help")->description("this text; --help WORD shows the options that mention it")->group("General");
+    app_.add_flag("-V,--version")->description("the version (with -v: build, libtorch, CUDA)")->group("General");
+    app_.add_flag("--doctor")->description("check this machine: threads, memory, devices, CUDA plugin, templates, models")->group("General");
     app_.footer("Exit codes: 0 done; 1 some units failed; 64 usage; 65 unusable data; 66 missing input; 69 device or memory;\n"
                 "70 a bug; 73 and 74 output; 75 stopped with everything committed, the same call continues.");
   }

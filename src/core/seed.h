@@ -24,13 +24,15 @@ constexpr uint64_t fnv1a64(std::string_view text) {
   return hash;
 }
 
-// Note [Randomness]. Every random number is word n of the stream (seed, purpose, epoch, index). A word is a function of
-// these alone: no generator is shared, so the number of workers, a resume or another world size changes no draw.
+// Note [Randomness]. Every random number is word n of the stream (seed, purpose, epoch, index). A word is a
+// function of these alone: no generator is shared, so the number of workers, a resume or another world size
+// changes no draw.
 /// A stream of 64-bit words, a pure function of (seed, purpose, epoch, index) and a running count.
 class Stream {
  public:
   constexpr Stream(uint64_t seed, std::string_view purpose, uint64_t epoch = 0, uint64_t index = 0)
-      : start_(mix64(mix64(mix64(seed + kStep) ^ fnv1a64(purpose)) + epoch * kStep + 1)), key_(mix64(start_ + index * kStep + 2)) {}
+      : start_(mix64(mix64(mix64(seed + kStep) ^ fnv1a64(purpose)) + epoch * kStep + 1)),
+        key_(mix64(start_ + index * kStep + 2)) {}
 
   /// Word n of the stream, whatever was drawn before.
   constexpr uint64_t word(uint64_t n) const { return mix64(mix64(start_ + n * kStep) + key_); }

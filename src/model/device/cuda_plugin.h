@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "model/device/cuda_api.h"
+
+namespace slim::model {
+
+/// A plugin that was opened, or the reason why it was not.
+struct CudaPlugin {
+  const CudaApi* api = nullptr;
+  std::string problem{};  // the loader's sentence, or which versions differ
+};
+
+/// Opens a plugin file. Never throws; a plugin of another build is refused with both texts.
+CudaPlugin open_cuda_plugin(const std::filesystem::path& file);
+
+/// Opens libslim_cuda.so beside the program unless the words of the call (or SLIMBRAIN_DEVICE) show that no
+/// stage will use a GPU: --device cpu, --help, --version, --stages prep, --dry-run, slimbrain-model. Must run
+/// before torch is used.
+void load_cuda_plugin_if_wanted(const std::vector<std::string>& words);
+
+/// The opened plugin (Note [CUDA plugin]); its `problem` says why there is none.
+const CudaPlugin& cuda_plugin();
+
+/// One line for people: devices, or why there are none.
+std::string cuda_plugin_status();
+
+}  // namespace slim::model

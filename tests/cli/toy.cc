@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/cli/toy.h"
+
+#include <stdexcept>
+
+namespace fs = std::filesystem;
+
+namespace slim::test {
+namespace {
+
+void must_succeed(const ProgramResult& result, const std::string& what) {
+  if (result.exit_code != 0) {
+    throw std::runtime_error(what + " failed:\n" + result.out + result.err);
+  }
+}
+
+}  // namespace
+
+fs::path program(const std::string& name) { return fs::path(SLIM_BINARY_DIR) / "bin" / name; }
+
+const fs::path& toy_cohort() {
+  static const TempFolder folder;
+  static const fs::path path = [] {
+    const fs::path cohort = folder / "cohort";
+    must_succeed(run_program(program("make_toy_dataset"), {cohort.string(), "--subjects", "2", "--frames", "60"}),
+                 "make_toy_dataset");
+    return cohort;
+  }();
+  return path;
+}
+
+const fs::path& toy_model() {
+  static const TempFolder folder;
+  static const fs::path path = [] {
+    const fs::path model = folder / "model-tiny";
+    must_succeed(run_program(program("slimbrain-model"), {"init", model.string(), "--preset", "tiny", "--seed", "1"}),
+                 "slimbrain-model init");
+    return model;
+  }();
+  return path;
+}
+
+ProgramResult slimbrain(const std::vector<std::string>& words, const ProgramOptions& options) {
+  return run_program(program("slimbrain"), words, options);
+}
+
+}  // namespace slim::test

@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "tests/support/run_program.h"
+
+namespace slim::test {
+
+/// The programs of this build.
+std::filesystem::path program(const std::string& name);
+
+/// A small cohort (made once a process): 2 participants, one run of 60 frames each, raw and MNI-space forms.
+const std::filesystem::path& toy_cohort();
+
+/// A tiny, initialised model (made once a process).
+const std::filesystem::path& toy_model();
+
+/// slimbrain with these words.
+ProgramResult slimbrain(const std::vector<std::string>& words, const ProgramOptions& options = {});
+
+}  // namespace slim::test
