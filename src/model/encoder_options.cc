@@ -12,7 +12,8 @@ EncoderOptions encoder_preset(std::string_view name) {
   if (name == "tiny") {
     return {.preset = "tiny", .embed_dim = 16, .heads = 1, .stage_blocks = {1, 1, 2, 1}};
   }
-  throw Error(message::kBadValue, "There is no preset \"" + std::string(name) + "\".", {.expected = "tiny or base"});
+  throw Error(message::kBadValue, "There is no preset \"" + std::string(name) + "\".",
+              {.expected = "tiny or base"});
 }
 
 std::vector<BlockShape> block_shapes(const EncoderOptions& options) {

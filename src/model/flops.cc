@@ -14,8 +14,8 @@ Flops count_encoder_flops(const EncoderOptions& options, const TokenLayout& layo
     const auto queries = shape.in_mask_units ? layout.mask_unit_slabs(shape.level_out) : layout.clip_slabs();
     const auto keys = shape.in_mask_units ? layout.mask_unit_slabs(shape.level_in) : layout.clip_slabs();
     for (size_t i = 0; i < queries.size(); ++i) {
-      flops.attention += 4.0 * out * static_cast<double>(queries[i].groups) * static_cast<double>(queries[i].rows) *
-                         static_cast<double>(keys[i].rows);
+      flops.attention += 4.0 * out * static_cast<double>(queries[i].groups) *
+                         static_cast<double>(queries[i].rows) * static_cast<double>(keys[i].rows);
     }
   }
   return flops;

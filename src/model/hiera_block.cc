@@ -14,7 +14,8 @@ HieraBlockImpl::HieraBlockImpl(const BlockShape& shape, double norm_eps)
   }
 }
 
-at::Tensor HieraBlockImpl::forward(const at::Tensor& x, const TokenLayout& layout, const LayoutIndex& index) const {
+at::Tensor HieraBlockImpl::forward(const at::Tensor& x, const TokenLayout& layout,
+                                   const LayoutIndex& index) const {
   const auto pooled = [&](const at::Tensor& rows) {
     return shape_.pools() ? pool_children(rows, index.children[static_cast<size_t>(shape_.level_in)]) : rows;
   };
@@ -22,9 +23,11 @@ at::Tensor HieraBlockImpl::forward(const at::Tensor& x, const TokenLayout& layou
   const at::Tensor skip = pooled(shape_.doubles() ? proj->forward(n) : x);
   const at::Tensor qkv = attn->qkv->forward(n);
   const auto part = [&](int64_t i) { return qkv.narrow(1, i * shape_.dim_out, shape_.dim_out); };
-  const auto slabs = [&](int level) { return shape_.in_mask_units ? layout.mask_unit_slabs(level) : layout.clip_slabs(); };
-  const at::Tensor attended =
-      grouped_attention(pooled(part(0)), part(1), part(2), slabs(shape_.level_out), slabs(shape_.level_in), shape_.heads);
+  const auto slabs = [&](int level) {
+    return shape_.in_mask_units ? layout.mask_unit_slabs(level) : layout.clip_slabs();
+  };
+  const at::Tensor attended = grouped_attention(pooled(part(0)), part(1), part(2), slabs(shape_.level_out),
+                                                slabs(shape_.level_in), shape_.heads);
   const at::Tensor y = skip + attn->proj->forward(attended);
   return y + mlp->forward(norm2->forward(y));
 }

@@ -11,12 +11,16 @@
 namespace slim::model {
 
 /// Called with "embedding", "block00", "block01", ... and the rows after it. Rows lie as `cells` says.
-using RowWatcher = std::function<void(const std::string& name, const at::Tensor& rows, const std::vector<RowCell>& cells)>;
+using RowWatcher =
+    std::function<void(const std::string& name, const at::Tensor& rows, const std::vector<RowCell>& cells)>;
+
+/// "block00", "block01", ...
+std::string block_name(size_t block);
 
 /// What a forward pass gives beside the feature.
 struct ForwardOptions {
-  bool rows = false;      // keep the final rows
-  RowWatcher watch{};     // costs time and memory
+  bool rows = false;   // keep the final rows
+  RowWatcher watch{};  // costs time and memory
 };
 
 /// The feature of every clip, and the final rows before mean and norm when they were asked for.
@@ -25,15 +29,16 @@ struct EncoderOutput {
   at::Tensor rows;    // [rows(2), width], clip-major: cells in layout.final_cells()
 };
 
-/// The stage-2 encoder: 4-D Hiera over the tokens that a layout says exist. Parameter names are those of the official
-/// checkpoints.
+/// The stage-2 encoder: 4-D Hiera over the tokens that a layout says exist. Parameter names are those of the
+/// official checkpoints.
 class HieraEncoderImpl : public torch::nn::Module {
  public:
   explicit HieraEncoderImpl(EncoderOptions options);
-  /// Encodes packed tokens [clips, 40, tokens, 64] or dense clips [clips, 40, 96, 96, 96] (float16, bfloat16 or float32,
-  /// z-scores). Error SB4002 when the shape is not the layout's. Gradients flow; without gradient mode a float32 model on
-  /// the CPU takes a faster path that is equal to 1e-5.
-  EncoderOutput forward(const at::Tensor& clip, const TokenLayout& layout, const ForwardOptions& options = {}) const;
+  /// Encodes packed tokens [clips, 40, tokens, 64] or dense clips [clips, 40, 96, 96, 96] (float16, bfloat16
+  /// or float32, z-scores). Error SB4002 when the shape is not the layout's. Gradients flow; without gradient
+  /// mode a float32 model on the CPU takes a faster path that is equal to 1e-5.
+  EncoderOutput forward(const at::Tensor& clip, const TokenLayout& layout,
+                        const ForwardOptions& options = {}) const;
   const EncoderOptions& options() const { return options_; }
 
   at::Tensor pos_embed_spatial, pos_embed_temporal;  // [1, 13824, E], [1, 40, E]

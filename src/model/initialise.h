@@ -7,8 +7,8 @@
 
 namespace slim::model {
 
-/// Gives every parameter its random start: matrices xavier-uniform, biases 0, norms 1 and 0, positions normal(0, 0.02).
-/// A function of the seed alone.
+/// Gives every parameter its random start: matrices xavier-uniform, biases 0, norms 1 and 0, positions
+/// normal(0, 0.02). A function of the seed alone.
 void init_parameters(HieraEncoder& encoder, uint64_t seed);
 
 }  // namespace slim::model

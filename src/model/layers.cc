@@ -10,12 +10,15 @@
 namespace slim::model {
 
 LinearImpl::LinearImpl(int64_t in, int64_t out)
-    : weight(register_parameter("weight", at::zeros({out, in}))), bias(register_parameter("bias", at::zeros({out}))) {}
+    : weight(register_parameter("weight", at::zeros({out, in}))),
+      bias(register_parameter("bias", at::zeros({out}))) {}
 
 at::Tensor LinearImpl::forward(const at::Tensor& x) const { return at::linear(x, weight, bias); }
 
 LayerNormImpl::LayerNormImpl(int64_t dim, double eps)
-    : weight(register_parameter("weight", at::ones({dim}))), bias(register_parameter("bias", at::zeros({dim}))), eps_(eps) {}
+    : weight(register_parameter("weight", at::ones({dim}))),
+      bias(register_parameter("bias", at::zeros({dim}))),
+      eps_(eps) {}
 
 at::Tensor LayerNormImpl::forward(const at::Tensor& x) const {
   return at::layer_norm(x, {x.size(-1)}, weight, bias, eps_);

@@ -8,8 +8,8 @@
 
 namespace slim::model {
 
-// Parameters start at 0 (norm weights at 1) and get their values from init_parameters or a checkpoint: no global
-// generator is ever asked.
+// Parameters start at 0 (norm weights at 1) and get their values from init_parameters or a checkpoint: no
+// global generator is ever asked.
 
 /// y = x W^T + b with parameters `weight` [out, in] and `bias` [out].
 class LinearImpl : public torch::nn::Module {

@@ -11,10 +11,11 @@ namespace slim::model {
 
 /// A layout's row numbers as int64 tensors on the device of the rows.
 struct LayoutIndex {
-  at::Tensor time, space;                           // [rows(0)]: rows of the two position tables
-  at::Tensor frame;                                 // [rows(0)]: clip * 40 + t
-  std::array<at::Tensor, kLevels - 1> children;     // [rows(level + 1) * 16]; absent children repeat a present one
-  at::Tensor clip_major;                            // [rows(2)]
+  at::Tensor time, space;  // [rows(0)]: rows of the two position tables
+  at::Tensor frame;        // [rows(0)]: clip * 40 + t
+  std::array<at::Tensor, kLevels - 1>
+      children;           // [rows(level + 1) * 16]; absent children repeat a present one
+  at::Tensor clip_major;  // [rows(2)]
 };
 
 LayoutIndex make_layout_index(const TokenLayout& layout, at::Device device);

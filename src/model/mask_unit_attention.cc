@@ -9,9 +9,10 @@
 namespace slim::model {
 namespace {
 
-// Note [Four dimensions]. Every q, k, v given to scaled_dot_product_attention is 4-D [groups, heads, rows, head size]: a
-// 5-D tensor falls silently to the math path, which stores all scores.
-at::Tensor folded(const at::Tensor& rows, const Slab& slab, int64_t first_group, int64_t groups, int64_t heads) {
+// Note [Four dimensions]. Every q, k, v given to scaled_dot_product_attention is 4-D [groups, heads, rows,
+// head size]: a 5-D tensor falls silently to the math path, which stores all scores.
+at::Tensor folded(const at::Tensor& rows, const Slab& slab, int64_t first_group, int64_t groups,
+                  int64_t heads) {
   return rows.narrow(0, slab.first_row + first_group * slab.rows, groups * slab.rows)
       .view({groups, slab.rows, heads, -1})
       .transpose(1, 2);
@@ -19,8 +20,9 @@ at::Tensor folded(const at::Tensor& rows, const Slab& slab, int64_t first_group,
 
 }  // namespace
 
-at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Slab>& q_slabs,
-                             const std::vector<Slab>& kv_slabs, int64_t heads, int64_t largest_batch) {
+at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             const std::vector<Slab>& q_slabs, const std::vector<Slab>& kv_slabs,
+                             int64_t heads, int64_t largest_batch) {
   const int64_t most_groups = std::max<int64_t>(1, largest_batch / heads);
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < q_slabs.size(); ++i) {
@@ -36,6 +38,7 @@ at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at:
 }
 
 AttentionImpl::AttentionImpl(int64_t dim_in, int64_t dim_out)
-    : qkv(register_module("qkv", Linear(dim_in, 3 * dim_out))), proj(register_module("proj", Linear(dim_out, dim_out))) {}
+    : qkv(register_module("qkv", Linear(dim_in, 3 * dim_out))),
+      proj(register_module("proj", Linear(dim_out, dim_out))) {}
 
 }  // namespace slim::model

@@ -13,8 +13,9 @@ inline constexpr int64_t kLargestFoldedBatch = 65535;
 
 /// Softmax attention inside the groups of every slab: q [Rq, C], k and v [Rk, C] (views of any row stride),
 /// C = heads x head size -> [Rq, C]. One dense 4-D call a slab, so no padding and no mask.
-at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v, const std::vector<Slab>& q_slabs,
-                             const std::vector<Slab>& kv_slabs, int64_t heads, int64_t largest_batch = kLargestFoldedBatch);
+at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                             const std::vector<Slab>& q_slabs, const std::vector<Slab>& kv_slabs,
+                             int64_t heads, int64_t largest_batch = kLargestFoldedBatch);
 
 /// The two projections of attention under their official names: `qkv` [3d, c], `proj` [d, d].
 class AttentionImpl : public torch::nn::Module {

@@ -32,9 +32,11 @@ PatchProjectionImpl::PatchProjectionImpl(int64_t embed_dim)
     : weight(register_parameter("weight", at::zeros({embed_dim, 1, 1, kTokenEdge, kTokenEdge, kTokenEdge}))),
       bias(register_parameter("bias", at::zeros({embed_dim}))) {}
 
-PatchEmbedImpl::PatchEmbedImpl(int64_t embed_dim) : proj(register_module("proj", PatchProjection(embed_dim))) {}
+PatchEmbedImpl::PatchEmbedImpl(int64_t embed_dim)
+    : proj(register_module("proj", PatchProjection(embed_dim))) {}
 
-at::Tensor PatchEmbedImpl::forward(const at::Tensor& clip, const TokenLayout& layout, const LayoutIndex& index) const {
+at::Tensor PatchEmbedImpl::forward(const at::Tensor& clip, const TokenLayout& layout,
+                                   const LayoutIndex& index) const {
   check_clip_shape(clip, layout);
   const bool packed = clip.dim() == 4, only_tokens = layout.background() == Background::Token;
   at::Tensor tokens, row;
@@ -45,7 +47,8 @@ at::Tensor PatchEmbedImpl::forward(const at::Tensor& clip, const TokenLayout& la
     tokens = packed ? cubes_from_packed(clip, layout.packed_grid_index()) : cubes_from_dense(clip);
     row = index.frame * tokens.size(2) + index.space;
   }
-  const at::Tensor voxels = tokens.reshape({-1, kTokenVoxels}).index_select(0, row).to(proj->weight.scalar_type());
+  const at::Tensor voxels =
+      tokens.reshape({-1, kTokenVoxels}).index_select(0, row).to(proj->weight.scalar_type());
   return at::linear(voxels, proj->weight.view({-1, kTokenVoxels}), proj->bias);
 }
 

@@ -19,12 +19,15 @@ using Choice = std::vector<std::vector<uint8_t>>;
 Choice chosen_mask_units(const LayoutOptions& options) {
   const auto clips = static_cast<size_t>(options.clips);
   if (options.clips < 1 || (options.mask_units.size() > 1 && options.mask_units.size() != clips)) {
-    throw Error(message::kBadValue, "A layout needs at least one clip, and one list of mask units or one for each clip.",
-                {.found = std::to_string(options.clips) + " clips, " + std::to_string(options.mask_units.size()) + " lists"});
+    throw Error(message::kBadValue,
+                "A layout needs at least one clip, and one list of mask units or one for each clip.",
+                {.found = std::to_string(options.clips) + " clips, " +
+                          std::to_string(options.mask_units.size()) + " lists"});
   }
   Choice choice(clips, std::vector<uint8_t>(kMaskUnits, options.mask_units.empty() ? 1 : 0));
   for (size_t clip = 0; clip < clips && !options.mask_units.empty(); ++clip) {
-    for (const int64_t unit : options.mask_units.size() == 1 ? options.mask_units[0] : options.mask_units[clip]) {
+    for (const int64_t unit :
+         options.mask_units.size() == 1 ? options.mask_units[0] : options.mask_units[clip]) {
       if (unit < 0 || unit >= kMaskUnits || choice[clip][static_cast<size_t>(unit)] != 0) {
         throw Error(message::kBadValue, "Mask units are numbers from 0 to 134, each named once.",
                     {.found = std::to_string(unit)});
@@ -39,7 +42,8 @@ std::vector<TokenCell> all_cells_of(int64_t location) {
   std::vector<uint8_t> flags(static_cast<size_t>(kTokenGrid * kTokenGrid * kTokenGrid), 0);
   const auto base = [](int64_t third) { return kLocationEdge * third; };
   for (int64_t i = 0; i < kLocationEdge * kLocationEdge * kLocationEdge; ++i) {
-    const int64_t d = base(location / 9) + i / 64, h = base(location / 3 % 3) + i / 8 % 8, w = base(location % 3) + i % 8;
+    const int64_t d = base(location / 9) + i / 64, h = base(location / 3 % 3) + i / 8 % 8,
+                  w = base(location % 3) + i % 8;
     flags[static_cast<size_t>((d * kTokenGrid + h) * kTokenGrid + w)] = 1;
   }
   return token_set_from_flags(flags).cells;
@@ -61,7 +65,8 @@ std::array<double, kLocations> brain_share() {
 }
 
 /// The level-0 cells of every location in this mode; none where the location does not exist.
-std::array<std::vector<TokenCell>, kLocations> cells_by_location(const LayoutOptions& options, const TokenSet& tokens) {
+std::array<std::vector<TokenCell>, kLocations> cells_by_location(const LayoutOptions& options,
+                                                                 const TokenSet& tokens) {
   std::array<std::vector<TokenCell>, kLocations> cells;
   if (options.background == Background::Token) {
     for (const TokenCell& cell : tokens.cells) {
@@ -69,7 +74,8 @@ std::array<std::vector<TokenCell>, kLocations> cells_by_location(const LayoutOpt
     }
     return cells;
   }
-  const auto share = options.background == Background::Unit ? brain_share() : std::array<double, kLocations>{};
+  const auto share =
+      options.background == Background::Unit ? brain_share() : std::array<double, kLocations>{};
   for (int64_t location = 0; location < kLocations; ++location) {
     if (options.background == Background::None || share[static_cast<size_t>(location)] > options.unit_tau) {
       cells[static_cast<size_t>(location)] = all_cells_of(location);
@@ -108,7 +114,8 @@ Background background_from(std::string_view name) {
   return static_cast<Background>(found - kBackgroundNames.begin());
 }
 
-TokenLayout::TokenLayout(const LayoutOptions& options) : background_(options.background), clips_(options.clips) {
+TokenLayout::TokenLayout(const LayoutOptions& options)
+    : background_(options.background), clips_(options.clips) {
   const TokenSet& tokens = options.tokens != nullptr ? *options.tokens : packaged_token_set();
   const Choice choice = chosen_mask_units(options);
   std::vector<int64_t> place(static_cast<size_t>(kTokenGrid * kTokenGrid * kTokenGrid), -1);
@@ -118,7 +125,8 @@ TokenLayout::TokenLayout(const LayoutOptions& options) : background_(options.bac
   }
   auto cells = cells_by_location(options, tokens);
   for (int64_t l = 0; l < kLocations; ++l) {
-    Location location{.location = l, .cells = {}, .first_child = {}, .sources = {}, .units = {}, .first_row = rows_};
+    Location location{
+        .location = l, .cells = {}, .first_child = {}, .sources = {}, .units = {}, .first_row = rows_};
     location.cells[0] = std::move(cells[static_cast<size_t>(l)]);
     for (int64_t clip = 0; clip < clips_ && !location.cells[0].empty(); ++clip) {
       for (int64_t block = 0; block < kTimeBlocks; ++block) {
@@ -135,7 +143,8 @@ TokenLayout::TokenLayout(const LayoutOptions& options) : background_(options.bac
       location.sources.push_back(place[static_cast<size_t>(cell.grid_index())]);
     }
     for (int level = 0; level < kLevels; ++level) {
-      rows_[static_cast<size_t>(level)] += static_cast<int64_t>(location.units.size()) * location.unit_rows(level);
+      rows_[static_cast<size_t>(level)] +=
+          static_cast<int64_t>(location.units.size()) * location.unit_rows(level);
     }
     locations_.push_back(std::move(location));
   }
@@ -151,7 +160,8 @@ TokenLayout::TokenLayout(const LayoutOptions& options) : background_(options.bac
   });
   const std::vector<int64_t> lengths = clip_rows();
   if (std::find(lengths.begin(), lengths.end(), 0) != lengths.end()) {
-    throw Error(message::kBadValue, "A clip has no mask unit that exists in mode " + std::string(name_of(background_)) + ".");
+    throw Error(message::kBadValue,
+                "A clip has no mask unit that exists in mode " + std::string(name_of(background_)) + ".");
   }
 }
 

@@ -49,21 +49,23 @@ struct LayoutOptions {
   double unit_tau = 0;  // mode `unit`: a location exists when its share of packaged-mask voxels is above this
 };
 
-// Note [Rows]. Rows of levels 0 and 1 lie location-major: the mask units of location 0 (clip by clip, time block by time
-// block), then those of location 1, ...; inside a mask unit frame by frame, inside a frame in Morton order. So a mask
-// unit is a block of consecutive rows, all mask units of a location have equal length, and the children of a pooled cell
-// are two runs of consecutive rows (one a frame). Final rows are brought to clip-major order, inside a clip by
-// (t, d, h, w), after the last block that attends inside mask units. Attention and MLP do not see the order.
+// Note [Rows]. Rows of levels 0 and 1 lie location-major: the mask units of location 0 (clip by clip, time
+// block by time block), then those of location 1, ...; inside a mask unit frame by frame, inside a frame in
+// Morton order. So a mask unit is a block of consecutive rows, all mask units of a location have equal
+// length, and the children of a pooled cell are two runs of consecutive rows (one a frame). Final rows are
+// brought to clip-major order, inside a clip by (t, d, h, w), after the last block that attends inside mask
+// units. Attention and MLP do not see the order.
 /// Which rows exist for a batch of clips and where they lie.
 class TokenLayout {
  public:
   /// A location's cells, of one frame, and the mask units of it that exist.
   struct Location {
     int64_t location = 0;
-    std::array<std::vector<TokenCell>, kLevels> cells;               // Morton order, on each level's grid
-    std::array<std::vector<int64_t>, kLevels - 1> first_child;       // cell j of level k+1: children [j], [j+1) of level k
-    std::vector<int64_t> sources;                                    // places of level-0 cells in the token set, -1 outside it
-    std::vector<std::pair<int64_t, int64_t>> units;                  // (clip, time block)
+    std::array<std::vector<TokenCell>, kLevels> cells;  // Morton order, on each level's grid
+    std::array<std::vector<int64_t>, kLevels - 1>
+        first_child;               // cell j of level k+1: children [j], [j+1) of level k
+    std::vector<int64_t> sources;  // places of level-0 cells in the token set, -1 outside it
+    std::vector<std::pair<int64_t, int64_t>> units;  // (clip, time block)
     std::array<int64_t, kLevels> first_row{};
     /// Rows of one mask unit at a level.
     int64_t unit_rows(int level) const {
@@ -71,8 +73,8 @@ class TokenLayout {
     }
   };
 
-  /// Error SB1002 when a mask unit is out of range or named twice, a clip has none that exists, or lists and clips
-  /// differ in number.
+  /// Error SB1002 when a mask unit is out of range or named twice, a clip has none that exists, or lists and
+  /// clips differ in number.
   explicit TokenLayout(const LayoutOptions& options);
 
   Background background() const { return background_; }

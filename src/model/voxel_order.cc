@@ -31,13 +31,17 @@ std::vector<int64_t> grid_index_of(const TokenSet& tokens) {
 }  // namespace
 
 at::Tensor cubes_from_dense(const at::Tensor& dense) {
-  return dense.reshape({dense.size(0) * dense.size(1), kTokenGrid, kTokenEdge, kTokenGrid, kTokenEdge, kTokenGrid, kTokenEdge})
+  return dense
+      .reshape({dense.size(0) * dense.size(1), kTokenGrid, kTokenEdge, kTokenGrid, kTokenEdge, kTokenGrid,
+                kTokenEdge})
       .permute({0, 1, 3, 5, 2, 4, 6})
       .reshape({dense.size(0), dense.size(1), kCubes, kTokenVoxels});
 }
 
 at::Tensor dense_from_cubes(const at::Tensor& cubes) {
-  return cubes.reshape({cubes.size(0) * cubes.size(1), kTokenGrid, kTokenGrid, kTokenGrid, kTokenEdge, kTokenEdge, kTokenEdge})
+  return cubes
+      .reshape({cubes.size(0) * cubes.size(1), kTokenGrid, kTokenGrid, kTokenGrid, kTokenEdge, kTokenEdge,
+                kTokenEdge})
       .permute({0, 1, 4, 2, 5, 3, 6})
       .reshape({cubes.size(0), cubes.size(1), kSlimSize, kSlimSize, kSlimSize});
 }

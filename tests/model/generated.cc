@@ -70,7 +70,8 @@ at::Tensor generated_clip(const std::string& name) {
 
 at::Tensor only_brain(const at::Tensor& dense) {
   const std::vector<uint8_t>& mask = packaged_brain_mask();  // x fastest
-  const at::Tensor flags = at::from_blob(const_cast<uint8_t*>(mask.data()), {kSlimSize, kSlimSize, kSlimSize}, at::kByte);
+  const at::Tensor flags =
+      at::from_blob(const_cast<uint8_t*>(mask.data()), {kSlimSize, kSlimSize, kSlimSize}, at::kByte);
   return dense * flags.permute({2, 1, 0}).to(at::kFloat);
 }
 
@@ -81,7 +82,8 @@ double relative_difference(const at::Tensor& a, const at::Tensor& b) {
 
 std::filesystem::path reference_folder() {
   const char* const named = std::getenv("SLIM_REFERENCE_DIR");
-  return named != nullptr ? std::filesystem::path(named) : std::filesystem::path(SLIM_SOURCE_DIR) / "../shared/reference";
+  return named != nullptr ? std::filesystem::path(named)
+                          : std::filesystem::path(SLIM_SOURCE_DIR) / "../shared/reference";
 }
 
 }  // namespace slim::model::testing

@@ -11,7 +11,8 @@
 
 namespace slim::model::testing {
 
-/// float32(offset + scale * (2 u(name, i) - 1)), u from splitmix64(fnv1a64(name) + i): the rule of the reference cases.
+/// float32(offset + scale * (2 u(name, i) - 1)), u from splitmix64(fnv1a64(name) + i): the rule of the
+/// reference cases.
 at::Tensor generated(const std::string& name, at::IntArrayRef shape, double scale, double offset = 0.0);
 /// Gives every parameter the values of `prefix` + its key.
 void generate_parameters(HieraEncoder& encoder, const std::string& prefix = "");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Holds the encoder against the outputs of an independent implementation. Every encoder-*.safetensors of the reference
-// folder is run as its metadata says.
+// Holds the encoder against the outputs of an independent implementation. Every encoder-*.safetensors of the
+// reference folder is run as its metadata says.
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/stack.h>
@@ -52,7 +52,8 @@ at::Tensor read_tensor(const SafetensorsFile& file, const std::string& name) {
 }
 
 /// Compares the watched rows with the sampled ones of the case.
-void compare_rows(const SafetensorsFile& file, const std::string& name, const at::Tensor& rows, const std::vector<RowCell>& cells) {
+void compare_rows(const SafetensorsFile& file, const std::string& name, const at::Tensor& rows,
+                  const std::vector<RowCell>& cells) {
   SCOPED_TRACE(name);
   const at::Tensor at = read_tensor(file, name + ".at");
   EXPECT_EQ(read_tensor(file, name + ".count").item<int32_t>(), rows.size(0));
@@ -64,10 +65,12 @@ void compare_rows(const SafetensorsFile& file, const std::string& name, const at
   std::vector<at::Tensor> picked;
   const auto cell = at.accessor<int32_t, 2>();
   for (int64_t i = 0; i < at.size(0); ++i) {
-    const auto found = std::lower_bound(sorted.begin(), sorted.end(),
-                                        std::make_tuple(cell[i][0], cell[i][1], cell[i][2], cell[i][3], int64_t{0}));
-    ASSERT_TRUE(found != sorted.end() && std::get<0>(*found) == cell[i][0] && std::get<1>(*found) == cell[i][1] &&
-                std::get<2>(*found) == cell[i][2] && std::get<3>(*found) == cell[i][3])
+    const auto found =
+        std::lower_bound(sorted.begin(), sorted.end(),
+                         std::make_tuple(cell[i][0], cell[i][1], cell[i][2], cell[i][3], int64_t{0}));
+    ASSERT_TRUE(found != sorted.end() && std::get<0>(*found) == cell[i][0] &&
+                std::get<1>(*found) == cell[i][1] && std::get<2>(*found) == cell[i][2] &&
+                std::get<3>(*found) == cell[i][3])
         << "no row at sampled cell " << i;
     picked.push_back(rows[std::get<4>(*found)]);
   }
@@ -96,11 +99,12 @@ void run_case(const fs::path& path, Path how) {
   for (auto& parameter : encoder->parameters()) {
     parameter.requires_grad_(false);  // the plain path without the memory of a tape
   }
-  const EncoderOutput output =
-      encoder->forward(clip, layout, {.watch = [&](const std::string& name, const at::Tensor& rows, const std::vector<RowCell>& cells) {
-                         compare_rows(file, name, rows, cells);
-                         ++compared;
-                       }});
+  const EncoderOutput output = encoder->forward(
+      clip, layout,
+      {.watch = [&](const std::string& name, const at::Tensor& rows, const std::vector<RowCell>& cells) {
+        compare_rows(file, name, rows, cells);
+        ++compared;
+      }});
   EXPECT_EQ(compared, static_cast<size_t>(options.blocks()) + 1);
   EXPECT_LE(relative_difference(output.pooled[0], read_tensor(file, "pooled")), kTolerance);
 }
@@ -142,7 +146,8 @@ TEST(Reference, GeneratorFollowsTheRule) {
   const at::Tensor clip = testing::generated("clip", {4}, std::sqrt(3.0));
   EXPECT_EQ(clip[0].item<float>(), 0.9747495651245117F);
   EXPECT_EQ(clip[3].item<float>(), -0.2953733801841736F);
-  EXPECT_EQ(testing::generated("blocks.0.attn.qkv.weight", {1}, std::sqrt(3.0 / 64)).item<float>(), 0.10117688775062561F);
+  EXPECT_EQ(testing::generated("blocks.0.attn.qkv.weight", {1}, std::sqrt(3.0 / 64)).item<float>(),
+            0.10117688775062561F);
 }
 
 }  // namespace

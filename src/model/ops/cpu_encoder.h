@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "model/hiera_encoder.h"
+#include "model/ops/cpu_kernels.h"
+
+namespace slim::model::cpu {
+
+/// The final rows [rows(2), width], clip-major, of a forward pass without gradient: every mask unit goes
+/// through the first blocks on its own, so that its rows stay in the cache and no large intermediate exists.
+/// The encoder fits the kernels (see fits_kernels).
+at::Tensor final_rows(const Kernels& kernels, const HieraEncoderImpl& encoder, const at::Tensor& clip,
+                      const TokenLayout& layout, const RowWatcher& watch);
+
+}  // namespace slim::model::cpu
