@@ -148,7 +148,8 @@ int run_participant(ParticipantCall call, Log& log) {
   }
   bids::check_output_place(call.bids_dir, call.out_dir);
   const bool embeds = std::any_of(chosen.begin(), chosen.end(), [](const StageEntry* s) { return s->name == "embed"; });
-  const std::string device = embeds ? check_embedding(call.config, call.out_dir, log) : "cpu";
+  const std::string device =
+      embeds && !call.config.run.dry_run ? check_embedding(call.config, call.out_dir, log) : "cpu";
   const bids::RunSearch search = bids::find_bold_runs(request_of(call, static_cast<int>(threads.value)));
   for (const std::string& warning : search.warnings) {
     log.warn(warning);

@@ -49,8 +49,13 @@ struct Slot {
   Field* field = nullptr;
   CLI::Option* option = nullptr;
   std::vector<std::string> words;
-  bool on = false;
+  bool on = false, off = false;
 };
+
+/// Limits that hardly anybody changes are reached by --set alone.
+bool has_flag(const Field& field) {
+  return (!field.path.starts_with("prep.gates.") || field.key == "allow_demeaned") && field.key != "min_acquired";
+}
 
 std::string level_of(const std::string& word) {
   const std::string level = word == "subject" ? "participant" : word == "dataset" ? "group" : word;
@@ -114,7 +119,11 @@ std::string names_of(const Field& field) {
 std::string help_of(const Field& field) {
   const nlohmann::json value = field.get();
   const bool silent = value.is_null() || value == "" || value == nlohmann::json::array() || value == false;
-  return field.help + (silent ? "" : " [" + (value.is_string() ? value.get<std::string>() : value.dump()) + "]");
+  std::string text = value.is_string() ? value.get<std::string>() : value.dump();
+  if (field.type == "two numbers") {
+    text = value[0].dump() + ":" + value[1].dump();
+  }
+  return field.help + (silent ? "" : " [" + text + "]");
 }
 
 const char* type_of(const Field& field) {
@@ -134,14 +143,18 @@ class Parser {
     app_.allow_extras();
     app_.add_option("bids_dir", positionals_[0], "BIDS dataset: raw, derivative or HCP-style folder");
     app_.add_option("out_dir", positionals_[1], "where results go (a BIDS derivative dataset, written exactly here)");
-    app_.add_option("level", levels_, "participant (or group, which has no stages yet)")->expected(0, 2);
+    app_.add_option("level", levels_, "participant (or group, which has no stages yet)")->expected(1, 2);
     for (Field& field : fields_) {
+      if (!has_flag(field)) {
+        continue;
+      }
       slots_.push_back(std::make_unique<Slot>());
       Slot& slot = *slots_.back();
       slot.field = &field;
       const std::string section = field.path.substr(0, field.path.find('.'));
       if (field.type == "switch") {
-        slot.option = app_.add_flag(names_of(field) + ",!--no-" + field.flag(), slot.on, help_of(field));
+        slot.option = app_.add_flag(names_of(field), slot.on, help_of(field));
+        app_.add_flag("--no-" + field.flag(), slot.off)->group("");  // accepted, not listed
       } else {
         slot.option = app_.add_option(names_of(field), slot.words, help_of(field))->type_name(type_of(field));
         if (field.type == "list") {
@@ -160,8 +173,8 @@ class Parser {
     app_.add_option("--input-dataset", named_[0], "same as bids_dir")->group("BIDS execution form");
     app_.add_option("--output-location", named_[1], "same as out_dir")->group("BIDS execution form");
     app_.add_option("--analysis-level", named_[2], "same as level")->group("BIDS execution form");
-    for (const char* name : kIgnoredSwitches) app_.add_flag(name)->group("");
-    for (const char* name : kIgnoredValues) app_.add_option(name, ignored_[name])->group("");
+    for (const char* name : kIgnoredSwitches) ignored_options_.push_back(app_.add_flag(name)->group(""));
+    for (const char* name : kIgnoredValues) ignored_options_.push_back(app_.add_option(name, ignored_[name])->group(""));
     // Shown here, answered before parsing.
     app_.add_flag("-h,--help")->description("this text; --help WORD shows the options that mention it")->group("General");
     app_.add_flag("-V,--version")->description("the version (with -v: build, libtorch, CUDA)")->group("General");
@@ -170,7 +183,11 @@ class Parser {
                 "70 a bug; 73 and 74 output; 75 stopped with everything committed, the same call continues.");
   }
 
-  std::string help() const { return app_.help(); }
+  std::string help() const {
+    std::string text = app_.help();
+    const size_t usage = text.find("Usage:");
+    return text.replace(usage, text.find('\n', usage) - usage, "Usage: slimbrain BIDS_DIR OUT_DIR participant [options]");
+  }
 
   /// The options whose name, group or description mentions a word.
   std::string help_about(const std::string& word) const {
@@ -250,9 +267,12 @@ class Parser {
     for (const std::string& file : config_files_) pipelines::apply_config_file(fields_, file, line.origins);
     line.notes = pipelines::apply_environment(fields_, line.origins);
     for (const auto& slot : slots_) {
-      if (slot->option->count() == 0) continue;
       Field& field = *slot->field;
       const std::string where = "--" + field.flag();
+      if (slot->on && slot->off) {
+        throw Error(message::kBadValue, where + " and --no-" + field.flag() + " contradict each other.");
+      }
+      if (slot->option->count() == 0 && !slot->off) continue;
       if (field.type == "switch") {
         field.set(slot->on, where);
       } else {
@@ -274,8 +294,8 @@ class Parser {
                  "--set " + path);
       line.origins[path] = "flag";
     }
-    for (const CLI::Option* option : app_.get_options()) {
-      if (option->get_group().empty() && option->count() > 0 && !option->get_positional()) {
+    for (const CLI::Option* option : ignored_options_) {
+      if (option->count() > 0) {
         line.notes.push_back("--" + option->get_lnames().front() + " is accepted and has no effect here.");
       }
     }
@@ -288,6 +308,7 @@ class Parser {
   std::array<std::string, 3> named_;
   std::vector<std::string> levels_, config_files_, settings_;
   std::map<std::string, std::string> ignored_;
+  std::vector<const CLI::Option*> ignored_options_;
   int verbose_ = 0;
   bool quiet_ = false;
 };

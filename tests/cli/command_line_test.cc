@@ -48,7 +48,7 @@ TEST_F(CommandLine, BadCallsSayWhatIsWrongAndWriteNothing) {
       {{in, out_, "participant", "--model", "nobody"}, 66, "SB4001"},
       {{in + "-not", out_, "participant", "--stages", "prep"}, 66, "SB2101"},
       {{in, out_, "participant", "--stages", "prep", "--participant-label", "07"}, 66, "SB3001"},
-      {{in, out_, "participant", "--stages", "prep", "--task-label", "sleep"}, 66, "sleep"},
+      {{in, out_, "participant", "--stages", "prep", "--task-label", "sleep"}, 66, "SB3002"},
       {{in, out_, "participant", "--stages", "prep", "--input-type", "raw"}, 66, "SB2103"},
   };
   for (const BadCall& call : calls) {
