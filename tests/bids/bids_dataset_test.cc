@@ -116,10 +116,11 @@ TEST(BidsDataset, AParticipantSelectionOpensOnlyTheRootAndItsFolders) {
   const TempFolder folder;
   test::write_raw_dataset(folder.path(),
                           {.participants = {"01", "02", "011"}, .sidecars = test::Sidecars::Root});
-  // A folder that cannot be opened would be an error, were it opened.
-  fs::permissions(folder / "sub-02", fs::perms::none);
+  // Were this folder listed, its two names would be an error.
+  write_file(folder / "sub-02/anat/sub-02_acq-a_T1w.json", "{}");
+  write_file(folder / "sub-02/anat/sub-02_acq-A_T1w.json", "{}");
   const BidsDataset dataset = BidsDataset::scan(folder.path(), {.participants = {"01"}});
-  fs::permissions(folder / "sub-02", fs::perms::owner_all);
+  EXPECT_EQ(code_of([&] { BidsDataset::scan(folder.path(), {.participants = {"01", "02"}}); }), "SB2002");
   for (const BidsFile& file : dataset.files()) {
     EXPECT_TRUE(file.name.get("sub") == nullptr || *file.name.get("sub") == "01") << file.path;
   }
