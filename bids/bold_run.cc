@@ -187,7 +187,7 @@ class Search {
         outcomes[i] = Error(message::kBug, error.what());
       }
     });
-    std::vector<std::string> examples;
+    std::vector<std::string> failures, examples;
     for (size_t i = 0; i < groups.size(); ++i) {
       for (RunSearch::Excluded& excluded : left[i]) {
         examples.push_back(excluded.path + " (" + excluded.reason + ")");
@@ -198,14 +198,15 @@ class Search {
       } else {
         const IndexedImage& first = *groups[i].front();
         const Error& error = std::get<Error>(outcomes[i]);
-        examples.push_back(first.file.path + " (" + std::string(error.code()) + ")");
+        failures.push_back(first.file.path + " (" + std::string(error.code()) + ")");
         result_.failed.push_back({raw_name(first.file.name), first.file.path, error});
       }
     }
+    failures.insert(failures.end(), examples.begin(), examples.end());
     std::sort(result_.runs.begin(), result_.runs.end(), [](const BoldRun& a, const BoldRun& b) {
       return std::tuple(a.participant, a.name.build()) < std::tuple(b.participant, b.name.build());
     });
-    add_step("one usable image a run", candidates_, result_.runs.size(), std::move(examples));
+    add_step("one usable image a run", candidates_, result_.runs.size(), std::move(failures));
   }
 
   BoldRun bold_run(const Images& images, std::vector<RunSearch::Excluded>* left) const {
@@ -217,7 +218,8 @@ class Search {
         choose_image(candidates, request_.image, request_.read_header, dialect(images.front()->dataset));
     for (size_t i = 0; i < images.size(); ++i) {
       if (i != choice.index) {
-        left->push_back({images[i]->file.path, "another image stands for this run: " + choice.reason});
+        left->push_back({images[i]->file.path, "another image stands for this run: " +
+                                                   choice.reason.substr(0, choice.reason.size() - 1)});
       }
     }
     return described(*images[choice.index], choice);

@@ -46,9 +46,10 @@ json links_of(const DatasetFacts& facts, const fs::path& root) {
   return links;
 }
 
-json sources_of(const DatasetFacts& facts) {
+// Sorted and each once, so that it does not matter which job brought an item first.
+std::vector<json> item_set(const std::vector<std::string>& texts) {
   std::vector<json> items;
-  for (const std::string& text : facts.source_datasets) {
+  for (const std::string& text : texts) {
     items.push_back(json::parse(text));
   }
   std::sort(items.begin(), items.end(), [](const json& a, const json& b) { return a.dump() < b.dump(); });
@@ -243,10 +244,10 @@ std::string dataset_description_text(const DatasetFacts& facts, const fs::path& 
   description["HowToAcknowledge"] =
       "Please cite the SLIM-Brain paper, slimbrain with its version, and the authors of the input data.";
   description["GeneratedBy"] = ordered_json::array({own_entry(facts)});
-  for (const std::string& producer : facts.input_producers) {
-    description["GeneratedBy"].push_back(ordered_json::parse(producer));
+  for (const json& producer : item_set(facts.input_producers)) {
+    description["GeneratedBy"].push_back(ordered_json(producer));
   }
-  const json sources = sources_of(facts);
+  const json sources = item_set(facts.source_datasets);
   if (!sources.empty()) {
     description["SourceDatasets"] = sources;
   }
@@ -289,18 +290,19 @@ GrownDescription grow_description(const std::string& existing, const DatasetFact
     }
     description["GeneratedBy"][0]["ConfigurationHash"] = facts.configuration_hash;
   }
-  for (const std::string& text : facts.input_producers) {
-    const json producer = json::parse(text);
-    const auto& known = old["GeneratedBy"];
-    if (std::find(known.begin(), known.end(), producer) == known.end()) {
-      description["GeneratedBy"].push_back(ordered_json::parse(text));
-    }
-  }
   DatasetFacts all = facts;
+  for (size_t i = 1; i < old["GeneratedBy"].size(); ++i) {
+    all.input_producers.push_back(old["GeneratedBy"][i].dump());
+  }
+  ordered_json makers = ordered_json::array({description["GeneratedBy"][0]});
+  for (const json& producer : item_set(all.input_producers)) {
+    makers.push_back(ordered_json(producer));
+  }
+  description["GeneratedBy"] = makers;
   for (const std::string& item : items_at(old, "SourceDatasets")) {
     all.source_datasets.push_back(item);
   }
-  const json sources = sources_of(all);
+  const json sources = item_set(all.source_datasets);
   if (!sources.empty() && sources != old.value("SourceDatasets", json::array())) {
     description["SourceDatasets"] = sources;
   }

@@ -109,6 +109,7 @@ TEST_F(Derivative, GrowsToTheSameBytesInAnyOrder) {
   a.links["fmriprep"] = folder_ / "prep";
   a.source_datasets = {R"({"URL": "https://example.org/b"})"};
   b.links["atlas"] = folder_ / "atlas";
+  b.input_producers = {R"({"Name": "HCP"})"};
   b.source_datasets = {R"({"URL": "https://example.org/a"})"};
   DerivativeDataset::open(folder_ / "x", a);
   DerivativeDataset::open(folder_ / "x", b);
@@ -118,6 +119,7 @@ TEST_F(Derivative, GrowsToTheSameBytesInAnyOrder) {
   EXPECT_EQ(text, read_text(folder_ / "y/dataset_description.json"));
   EXPECT_EQ(json::parse(text)["DatasetLinks"].size(), 3u);
   EXPECT_EQ(json::parse(text)["SourceDatasets"].size(), 2u);
+  EXPECT_EQ(json::parse(text)["GeneratedBy"].size(), 3u);
 }
 
 TEST_F(Derivative, RefusesWhatIsNotItsOwn) {
