@@ -25,8 +25,8 @@ struct MniInput {
   std::optional<double> tr_override_s{};        // replaces metadata and header
   double start_time_s = 0.0;                    // StartTime of the sidecar
   int64_t dummy_frames = 0;                     // dropped from the front
-  std::string space;                            // as in the file's name, for example MNI152NLin6Asym
-  std::string producer;                         // for example fMRIPrep 23.2.1
+  std::string space{};                          // as in the file's name, for example MNI152NLin6Asym
+  std::string producer{};                       // for example fMRIPrep 23.2.1
   bool denoised_by_name = false;                // its producer or name says so
 };
 

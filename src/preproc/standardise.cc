@@ -2,7 +2,6 @@
 #include "preproc/standardise.h"
 
 #include <tbb/blocked_range.h>
-#include <tbb/enumerable_thread_specific.h>
 #include <tbb/parallel_for.h>
 
 #include <algorithm>
@@ -144,38 +143,55 @@ struct Converted {
   int64_t saturated = 0, not_a_number = 0;
 };
 
+/// z = (x - mean) * scale of up to kChunk values, 0 where not kept, cut to the range of binary16.
+template <bool kPerVoxel>
+SLIM_INLINE Converted zscore_body(const float* x, const int32_t* keep, const float* mean, const float* scale,
+                                  float* z, int64_t width) {
+  int32_t saturated = 0, not_a_number = 0;
+  for (int64_t j = 0; j < width; ++j) {
+    const float score = (x[j] - mean[kPerVoxel ? j : 0]) * scale[kPerVoxel ? j : 0];
+    const float value = keep[j] != 0 ? score : 0.0f;
+    const float low = value < -kLargestHalf ? -kLargestHalf : value;
+    const float cut = low > kLargestHalf ? kLargestHalf : low;
+    saturated += cut != value ? 1 : 0;  // counts NaN too
+    not_a_number += value != value ? 1 : 0;
+    z[j] = cut;
+  }
+  return {.saturated = saturated - not_a_number, .not_a_number = not_a_number};
+}
+
+template <bool kPerVoxel>
+Converted zscore_portable(const float* x, const int32_t* keep, const float* mean, const float* scale,
+                          float* z, int64_t width) {
+  return zscore_body<kPerVoxel>(x, keep, mean, scale, z, width);
+}
+template <bool kPerVoxel>
+SLIM_AVX2 Converted zscore_avx2(const float* x, const int32_t* keep, const float* mean, const float* scale,
+                                float* z, int64_t width) {
+  return zscore_body<kPerVoxel>(x, keep, mean, scale, z, width);
+}
+template <bool kPerVoxel>
+SLIM_AVX512 Converted zscore_avx512(const float* x, const int32_t* keep, const float* mean,
+                                    const float* scale, float* z, int64_t width) {
+  return zscore_body<kPerVoxel>(x, keep, mean, scale, z, width);
+}
+
 /// One frame from floats to z-scores in binary16. The target may be the frame's own memory or lie before it.
-Converted convert_frame(const float* x, uint16_t* to, const std::vector<uint8_t>& valid,
-                        const Scaling& scaling) {
+template <bool kPerVoxel>
+Converted convert_frame(const float* x, uint16_t* to, const std::vector<int32_t>& keep,
+                        const Scaling& scaling, Vectors vectors) {
+  const auto zscore = vectors == Vectors::kAvx512 ? zscore_avx512<kPerVoxel>
+                      : vectors == Vectors::kAvx2 ? zscore_avx2<kPerVoxel>
+                                                  : zscore_portable<kPerVoxel>;
   Converted seen;
   std::array<float, kChunk> z;
-  const bool per_voxel = scaling.mean.size() > 1;
-  const auto count = static_cast<int64_t>(valid.size());
+  const auto count = static_cast<int64_t>(keep.size());
   for (int64_t first = 0; first < count; first += kChunk) {
-    const int64_t width = std::min(kChunk, count - first);
-    const float* mean = scaling.mean.data() + (per_voxel ? first : 0);
-    const float* scale = scaling.scale.data() + (per_voxel ? first : 0);
-    const uint8_t* keep = valid.data() + first;
-    if (per_voxel) {
-      for (int64_t j = 0; j < width; ++j) {
-        z[static_cast<size_t>(j)] = (x[first + j] - mean[j]) * scale[j];
-      }
-    } else {
-      const float run_mean = *mean, run_scale = *scale;
-      for (int64_t j = 0; j < width; ++j) {
-        z[static_cast<size_t>(j)] = (x[first + j] - run_mean) * run_scale;
-      }
-    }
-    int32_t saturated = 0, not_a_number = 0;
-    for (int64_t j = 0; j < width; ++j) {
-      const float value = keep[j] != 0 ? z[static_cast<size_t>(j)] : 0.0f;
-      saturated += std::abs(value) > kLargestHalf ? 1 : 0;
-      not_a_number += value == value ? 0 : 1;
-      const float low = value < -kLargestHalf ? -kLargestHalf : value;
-      z[static_cast<size_t>(j)] = low > kLargestHalf ? kLargestHalf : low;
-    }
-    seen.saturated += saturated;
-    seen.not_a_number += not_a_number;
+    const int64_t width = std::min(kChunk, count - first), voxel = kPerVoxel ? first : 0;
+    const Converted part = zscore(x + first, keep.data() + first, scaling.mean.data() + voxel,
+                                  scaling.scale.data() + voxel, z.data(), width);
+    seen.saturated += part.saturated;
+    seen.not_a_number += part.not_a_number;
     halves_from_floats(std::span<const float>(z.data(), static_cast<size_t>(width)),
                        std::span<uint16_t>(to + first, static_cast<size_t>(width)));
   }
@@ -184,14 +200,16 @@ Converted convert_frame(const float* x, uint16_t* to, const std::vector<uint8_t>
 
 /// Frame t goes from bytes [4Nt, 4N(t+1)) to [2Nt, 2N(t+1)). Frames [s, 2s) write where [s/2, s) were read,
 /// so phases of doubling length may each run in parallel.
-Converted convert_in_place(PackedBold& bold, const Scaling& scaling) {
+Converted convert_in_place(PackedBold& bold, const Scaling& scaling, Vectors vectors) {
   const float* from = bold.values.floats().data();
   uint16_t* to = bold.values.halves().data();
+  const std::vector<int32_t> keep = keep_masks(bold.valid);
+  const auto convert = scaling.mean.size() > 1 ? convert_frame<true> : convert_frame<false>;
   std::atomic<int64_t> saturated{0}, not_a_number{0};
   for (int64_t begin = 0, end = 1; begin < bold.frames; begin = end, end = std::min(2 * end, bold.frames)) {
     tbb::parallel_for(begin, end, [&](int64_t t) {
       const Converted seen =
-          convert_frame(from + t * bold.frame_values, to + t * bold.frame_values, bold.valid, scaling);
+          convert(from + t * bold.frame_values, to + t * bold.frame_values, keep, scaling, vectors);
       saturated += seen.saturated;
       not_a_number += seen.not_a_number;
     });
@@ -237,7 +255,7 @@ StandardisedBold standardise(PackedBold bold, const StandardiseOptions& options,
   } else {
     scaling = voxel_scaling(bold);
   }
-  const Converted seen = convert_in_place(bold, scaling);
+  const Converted seen = convert_in_place(bold, scaling, vectors);
   if (seen.not_a_number > 0) {
     throw Error(message::kBug, "Standardisation made values that are not numbers.",
                 {.found = std::to_string(seen.not_a_number)});

@@ -34,14 +34,20 @@ struct SmallStore {
     for (int64_t t = 0; t < frames; ++t) {
       for (size_t v = 0; v < 128; ++v) {
         const bool counts = ((valid[v / 8] >> (v % 8)) & 1) != 0;
-        bold.push_back(counts ? half_from_float(0.01f * static_cast<float>(t * 128) + 0.1f * static_cast<float>(v % 17) - 1.0f) : uint16_t{0});
+        bold.push_back(counts ? half_from_float(0.01f * static_cast<float>(t * 128) +
+                                                0.1f * static_cast<float>(v % 17) - 1.0f)
+                              : uint16_t{0});
       }
     }
-    metadata = {{"slimbrain_clips", "1"},           {"token_mask_sha256", tokens.mask_sha256},
-                {"token_order_sha256", tokens.order_sha256}, {"n_frames", "7"},
+    metadata = {{"slimbrain_clips", "1"},
+                {"token_mask_sha256", tokens.mask_sha256},
+                {"token_order_sha256", tokens.order_sha256},
+                {"n_frames", "7"},
                 {"repetition_time_s", "0.72"}};
   }
-  ClipStoreContent content() const { return {.n_frames = frames, .bold = bold, .valid = valid, .metadata = metadata}; }
+  ClipStoreContent content() const {
+    return {.n_frames = frames, .bold = bold, .valid = valid, .metadata = metadata};
+  }
 };
 
 template <class Work>
@@ -97,7 +103,8 @@ TEST(ClipStore, GivesWindowStatisticsFromItsSums) {
     for (int64_t t = first; t < first + count; ++t) {
       for (size_t v = 0; v < 128; ++v) {
         if (((small.valid[v / 8] >> (v % 8)) & 1) != 0) {
-          const double value = static_cast<double>(float_from_half(small.bold[static_cast<size_t>(t) * 128 + v]));
+          const double value =
+              static_cast<double>(float_from_half(small.bold[static_cast<size_t>(t) * 128 + v]));
           sum += value;
           square += value * value;
           n += 1.0;
@@ -128,14 +135,21 @@ TEST(ClipStore, RefusesAnotherTokenSet) {
 TEST(ClipStore, RefusesMetadataThatContradictsTheTensors) {
   test::TempFolder folder;
   const TokenSet tokens = small_set();
-  const std::vector<std::pair<std::string, std::string>> edits{
-      {"slimbrain_clips", "2"}, {"n_frames", "8"}, {"n_frames", "-7"}, {"n_frames", "7x"}, {"n_frames", ""},
-      {"repetition_time_s", "0"}, {"repetition_time_s", "nan"}, {"repetition_time_s", "inf"}, {"repetition_time_s", "1e999"}};
+  const std::vector<std::pair<std::string, std::string>> edits{{"slimbrain_clips", "2"},
+                                                               {"n_frames", "8"},
+                                                               {"n_frames", "-7"},
+                                                               {"n_frames", "7x"},
+                                                               {"n_frames", ""},
+                                                               {"repetition_time_s", "0"},
+                                                               {"repetition_time_s", "nan"},
+                                                               {"repetition_time_s", "inf"},
+                                                               {"repetition_time_s", "1e999"}};
   for (const auto& [key, value] : edits) {
     SmallStore small(tokens);
     small.metadata[key] = value;
     write_clip_store(folder / "a.safetensors", small.content());
-    EXPECT_EQ(code_of([&] { ClipStore::open(folder / "a.safetensors", tokens); }), "SB2020") << key << " = " << value;
+    EXPECT_EQ(code_of([&] { ClipStore::open(folder / "a.safetensors", tokens); }), "SB2020")
+        << key << " = " << value;
     small.metadata.erase(key);
     write_clip_store(folder / "a.safetensors", small.content());
     EXPECT_EQ(code_of([&] { ClipStore::open(folder / "a.safetensors", tokens); }), "SB2020") << "no " << key;
