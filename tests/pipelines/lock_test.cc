@@ -133,6 +133,20 @@ TEST(ParticipantLock, ABrokenOwnerFileCountsByItsAge) {
   EXPECT_EQ(held_by(folder.path()), "");
 }
 
+TEST(ParticipantLock, IsJudgedByOneProcessAtATime) {
+  const test::TempFolder folder;
+  leave_foreign_lock(folder.path());
+  age(place(folder.path()) / "owner", 700s);
+  const fs::path guard = place(folder.path()).parent_path() / ".sub-01.guard";
+  create_folder(guard);
+  EXPECT_NE(held_by(folder.path()).find("another process"), std::string::npos);
+  EXPECT_TRUE(fs::exists(place(folder.path()) / "owner"));
+  age(guard, 700s);                       // its maker died there
+  EXPECT_NE(held_by(folder.path()), "");  // this call clears the guard, the next one the lock
+  EXPECT_EQ(held_by(folder.path()), "");
+  EXPECT_TRUE(fs::is_empty(place(folder.path()).parent_path()));
+}
+
 TEST(ParticipantLock, KnowsThatItWasTakenOver) {
   const test::TempFolder folder;
   std::optional<ParticipantLock> lock =
