@@ -53,9 +53,9 @@ def main(root):
     landmark = numpy.array(truth["landmark_mm"])
     result = {"errors": validator_errors(root) + validator_errors(root / "derivatives/toyprep"), "people": []}
     for person in people:
-        folder = root / "derivatives/toyprep" / person["participant_id"] / "func"
-        bold = nibabel.load(next(folder.glob("*_desc-preproc_bold.nii.gz")))
-        mask = nibabel.load(next(folder.glob("*_desc-brain_mask.nii.gz")))
+        folder = root / "derivatives/toyprep" / person["participant_id"]
+        bold = nibabel.load(next(folder.rglob("*_desc-preproc_bold.nii.gz")))
+        mask = nibabel.load(next(folder.rglob("*_desc-brain_mask.nii.gz")))
         course = table(next((root / "sourcedata/truth").glob(person["participant_id"] + "*_networks.tsv")))
         known = numpy.array([float(row[name]) for row in course])
         common = numpy.array([float(row["common"]) for row in course])

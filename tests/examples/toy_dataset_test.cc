@@ -105,6 +105,28 @@ TEST(ToyDataset, ConvincesIndependentJudges) {
   EXPECT_NEAR(response[1] / response[0], 1.0, 0.1);
 }
 
+TEST(ToyDataset, KeepsTheLandmarkOnTheLeftForOthersInEveryStorageOrder) {
+  const auto python = test::judges_python();
+  if (!python) {
+    GTEST_SKIP() << "SLIM_JUDGES names no Python";
+  }
+  const TempFolder folder;
+  for (const std::string orientation : {"RAS", "PIR"}) {
+    const fs::path toy = folder / orientation;
+    ASSERT_EQ(
+        make_toy(toy, {"--subjects", "1", "--sessions", "1", "--frames", "6", "--orientation", orientation})
+            .exit_code,
+        0);
+    const ProgramResult judged = test::run_program(
+        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/examples/judge_toy.py").string(), toy.string()});
+    ASSERT_EQ(judged.exit_code, 0) << judged.err;
+    const nlohmann::json seen = nlohmann::json::parse(judged.out);
+    EXPECT_EQ(seen["errors"], nlohmann::json::array());
+    EXPECT_EQ(seen["people"][0]["axes"], orientation);
+    EXPECT_GT(seen["people"][0]["left_over_right"], 1.3);
+  }
+}
+
 TEST(ToyDataset, PlantsTheEffectInOneNetworkAlone) {
   const Stream random(7, "test");
   const auto plain = toy::oscillate(random, 100, 2.0, 1.0), planted = toy::oscillate(random, 100, 2.0, 2.5);

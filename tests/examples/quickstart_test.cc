@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <gtest/gtest.h>
+
+#include <charconv>
+#include <cmath>
+
+#include "clips/clip_store.h"
+#include "core/atomic_file.h"
+#include "core/half.h"
+#include "examples/toy_brain.h"
+#include "tests/support/run_program.h"
+
+namespace slim {
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kRun = "sub-01_task-rest_space-MNI152NLin6Asym_res-slim_desc-";
+
+test::ProgramResult quickstart(const fs::path& work) {
+  return test::run_program(fs::path(SLIM_SOURCE_DIR) / "examples/quickstart.sh", {work.string()},
+                           {.environment = {{"SLIM_BIN", SLIM_BINARY_DIR "/bin"}}});
+}
+
+/// The numbers of a text, separated by blanks; columns that are no number are left out.
+std::vector<double> numbers_in(const std::string& text) {
+  std::vector<double> numbers;
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find_first_of("\t\n", at), text.size());
+    double value = 0.0;
+    if (std::from_chars(text.data() + at, text.data() + end, value).ptr == text.data() + end && end > at) {
+      numbers.push_back(value);
+    }
+    at = end + 1;
+  }
+  return numbers;
+}
+
+/// Mean z of the first frame in a ball about a place in MNI space.
+double mean_around(const clips::ClipStore& store, const std::array<double, 3>& centre_mm, double radius_mm) {
+  std::vector<uint16_t> frame(static_cast<size_t>(store.frame_values()));
+  store.read_frames(0, 1, frame);
+  const std::vector<int32_t> place = packaged_token_set().voxel_indices();
+  double sum = 0.0, count = 0.0;
+  for (size_t v = 0; v < place.size(); ++v) {
+    const std::array<double, 3> voxel{static_cast<double>(place[v] % kSlimSize),
+                                      static_cast<double>(place[v] / kSlimSize % kSlimSize),
+                                      static_cast<double>(place[v] / (kSlimSize * kSlimSize))};
+    const std::array<double, 3> mm = image::apply(kSlimScannerFromVoxel, voxel);
+    if (std::hypot(mm[0] - centre_mm[0], mm[1] - centre_mm[1], mm[2] - centre_mm[2]) < radius_mm) {
+      sum += static_cast<double>(float_from_half(frame[v]));
+      count += 1.0;
+    }
+  }
+  return sum / count;
+}
+
+TEST(Quickstart, EmbedsTheCohortShowsItAndKeepsItAllOnASecondRun) {
+  const test::TempFolder folder;
+  const test::ProgramResult first = quickstart(folder / "work");
+  ASSERT_EQ(first.exit_code, 0) << first.out << first.err;
+  EXPECT_NE(first.out.find("UNTRAINED"), std::string::npos);
+  const fs::path func = folder / "work/out/sub-01/func";
+  for (const char* participant : {"sub-01", "sub-02", "sub-03", "sub-04"}) {
+    EXPECT_NE(first.out.find(std::string("\n  ") + participant + "  "), std::string::npos) << first.out;
+  }
+  EXPECT_GT(fs::file_size(folder / "work/sub-01.png"), 50000u);
+
+  const clips::ClipStore store = clips::ClipStore::open(func / (kRun + "slimprep_clips.safetensors"));
+  std::array<double, 3> mirror = toy::kLandmarkMm;
+  mirror[0] = -mirror[0];
+  EXPECT_GT(mean_around(store, toy::kLandmarkMm, 4.0), mean_around(store, mirror, 4.0) + 1.0);
+
+  const auto before = test::tree_hashes(folder / "work", {"out/logs"});
+  const test::ProgramResult second = quickstart(folder / "work");
+  ASSERT_EQ(second.exit_code, 0) << second.err;
+  EXPECT_EQ(test::tree_hashes(folder / "work", {"out/logs"}), before);
+  EXPECT_NE(second.out.find("there already"), std::string::npos);
+
+  // The library alone gives the program's numbers.
+  const test::ProgramResult alone =
+      test::run_program(fs::path(SLIM_BINARY_DIR) / "bin/embed_one_run",
+                        {(func / (kRun + "slimprep_clips.safetensors")).string(),
+                         (folder / "work/models/model-tinyrandom").string()});
+  ASSERT_EQ(alone.exit_code, 0) << alone.err;
+  const std::string table = read_text(func / (kRun + "tinyrandom_embedding.tsv"));
+  const std::vector<double> row = numbers_in(table.substr(table.find("\nrun\t") + 1)),
+                            feature = numbers_in(alone.out);
+  ASSERT_GT(feature.size(), 32u);
+  ASSERT_EQ(row.size(), feature.size() + 3);  // onset, duration and n_frames come first
+  for (size_t i = 0; i < feature.size(); ++i) {
+    EXPECT_NEAR(row[i + 3], feature[i], 1e-5 * std::max(1.0, std::abs(feature[i]))) << "dimension " << i;
+  }
+}
+
+}  // namespace
+}  // namespace slim
