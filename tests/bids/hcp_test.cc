@@ -62,17 +62,18 @@ TEST(Hcp, NeverThrowsOnAnyFolderName) {
 TEST(Hcp, FindsRunsMasksAndMotionInAllThreeLayouts) {
   const test::TempFolder folder;
   const std::string results = "MNINonLinear/Results/";
-  test::put_all(folder.path(),
-                {"100307/" + results + "rfMRI_REST1_LR/rfMRI_REST1_LR.nii.gz",
-                 "100307/" + results + "rfMRI_REST1_LR/brainmask_fs.2.nii.gz",
-                 "100307/" + results + "rfMRI_REST1_LR/Movement_Regressors.txt",
-                 "100307/" + results + "rfMRI_REST1_LR/rfMRI_REST1_LR_SBRef.nii.gz",
-                 "100307/" + results + "rfMRI_REST1_LR/rfMRI_REST1_LR_hp2000_clean.nii.gz",
-                 "100307/" + results + "rfMRI_REST/rfMRI_REST_hp0_clean.nii.gz",
-                 "HCA1_V2_MR/" + results + "rfMRI_REST1_AP/rfMRI_REST1_AP_hp0_clean.nii.gz",
-                 "HCA1_V2_MR/MNINonLinear/brainmask_fs.2.0.nii.gz",
-                 "sub-X/ses-Y/files/" + results + "ses-Y_task-rest_run-01/ses-Y_task-rest_run-01.nii",
-                 "code/readme.txt"});
+  test::put_all(
+      folder.path(),
+      {"100307/" + results + "rfMRI_REST1_LR/rfMRI_REST1_LR.nii.gz",
+       "100307/" + results + "rfMRI_REST1_LR/brainmask_fs.2.nii.gz",
+       "100307/" + results + "rfMRI_REST1_LR/Movement_Regressors.txt",
+       "100307/" + results + "rfMRI_REST1_LR/rfMRI_REST1_LR_SBRef.nii.gz",
+       "100307/" + results + "rfMRI_REST1_LR/rfMRI_REST1_LR_hp2000_clean.nii.gz",
+       "100307/" + results + "rfMRI_REST/rfMRI_REST_hp0_clean.nii.gz",
+       "HCA1_V2_MR/" + results + "rfMRI_REST1_AP/rfMRI_REST1_AP_hp0_clean.nii.gz",
+       "HCA1_V2_MR/MNINonLinear/brainmask_fs.2.0.nii.gz",
+       "sub-X/ses-Y/files/" + results + "ses-Y_task-rest_run-01/ses-Y_task-rest_run-01.nii",
+       "sub-X/ses-Y/files/" + results + "ses-Y_task-rest_run-01/brainmask_fs.2.0.nii.gz", "code/readme.txt"});
   const HcpScan scan = scan_hcp(folder.path(), {});
   ASSERT_EQ(scan.images.size(), 3u);
   EXPECT_EQ(scan.participants, (std::vector<std::string>{"100307", "HCA1", "X"}));
@@ -86,6 +87,8 @@ TEST(Hcp, FindsRunsMasksAndMotionInAllThreeLayouts) {
   EXPECT_EQ(scan.images[1].mask->parent_path().filename(), "MNINonLinear");
   EXPECT_EQ(scan.images[2].name.build(),
             "sub-X_ses-Y_task-rest_run-01_space-MNI152NLin6Asym_desc-preproc_bold.nii");
+  ASSERT_TRUE(scan.images[2].mask);
+  EXPECT_EQ(scan.images[2].mask->parent_path().filename(), "ses-Y_task-rest_run-01");
   ASSERT_EQ(scan.others.size(), 1u);
   EXPECT_NE(scan.others[0].reason.find("concatenated"), std::string::npos);
   EXPECT_EQ(scan_hcp(folder.path(), {"X"}).images.size(), 1u);
