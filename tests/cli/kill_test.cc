@@ -25,7 +25,7 @@ std::map<std::string, std::string> finished_files(const fs::path& out) {
 class Killed : public ::testing::Test {
  protected:
   std::vector<std::string> call(const fs::path& out) const {
-    return {toy_cohort(), out, "participant", "--model", toy_model(), "--nprocs", "2", "--runs-at-once", "2"};
+    return {small_cohort(), out, "participant", "--model", toy_model(), "--nprocs", "2", "--runs-at-once", "2"};
   }
   /// An undisturbed run: its files, and how long it took.
   void undisturbed() {
@@ -42,20 +42,27 @@ class Killed : public ::testing::Test {
 TEST_F(Killed, AtAnyMomentNothingIsHalfWrittenAndTheSameCallEndsInTheSameBytes) {
   undisturbed();
   std::mt19937 random(20260102);
-  const int kMoments = 30;
-  int killed = 0;
-  for (int moment = 0; moment < kMoments; ++moment) {
+  constexpr int kKills = 30, kMostMoments = 90;
+  int kills = 0;
+  for (int moment = 0; kills < kKills; ++moment) {
+    ASSERT_LT(moment, kMostMoments) << "only " << kills << " strikes hit a living program";
     const fs::path out = folder_ / ("out" + std::to_string(moment));
     // Twice in the same folder: the second kill meets the leftovers of the first.
     for (int strike = 0; strike < 2; ++strike) {
+      const auto start = std::chrono::steady_clock::now();
       const auto delay = std::chrono::milliseconds(random() % static_cast<unsigned>(duration_.count()));
-      killed += slimbrain(call(out), {.signal_after = delay, .signal = SIGKILL}).exit_code == 128 + SIGKILL;
+      if (slimbrain(call(out), {.signal_after = delay, .signal = SIGKILL}).exit_code == 128 + SIGKILL) {
+        ++kills;
+      } else {  // it was faster than that; the machine's load changes
+        const auto taken = std::chrono::steady_clock::now() - start;
+        duration_ = std::max(duration_ / 2, std::min(duration_, std::chrono::duration_cast<std::chrono::milliseconds>(taken)));
+      }
       if (!fs::exists(out)) {
         continue;
       }
       for (const auto& [path, hash] : finished_files(out)) {
         EXPECT_EQ(calm_.count(path), 1u) << "moment " << moment << " left " << path;
-        if (path.find("sub-") == 0) {
+        if (path.starts_with("sub-")) {
           EXPECT_EQ(hash, calm_[path]) << "moment " << moment << ": " << path << " is not what a calm run writes";
         }
       }
@@ -65,7 +72,6 @@ TEST_F(Killed, AtAnyMomentNothingIsHalfWrittenAndTheSameCallEndsInTheSameBytes) 
     EXPECT_EQ(tree_hashes(out, kVolatile), calm_) << "moment " << moment;
     fs::remove_all(out);
   }
-  EXPECT_GT(killed, kMoments / 2) << "most strikes must hit a living program";
 }
 
 TEST_F(Killed, APoliteSignalEndsWithSeventyFiveAndTheSameCallContinues) {

@@ -14,18 +14,25 @@ void must_succeed(const ProgramResult& result, const std::string& what) {
   }
 }
 
+fs::path make_cohort(const fs::path& path, std::vector<std::string> words) {
+  words.insert(words.begin(), {path.string(), "--subjects", "2"});
+  must_succeed(run_program(program("make_toy_dataset"), words), "make_toy_dataset");
+  return path;
+}
+
 }  // namespace
 
 fs::path program(const std::string& name) { return fs::path(SLIM_BINARY_DIR) / "bin" / name; }
 
 const fs::path& toy_cohort() {
   static const TempFolder folder;
-  static const fs::path path = [] {
-    const fs::path cohort = folder / "cohort";
-    must_succeed(run_program(program("make_toy_dataset"), {cohort.string(), "--subjects", "2", "--frames", "60"}),
-                 "make_toy_dataset");
-    return cohort;
-  }();
+  static const fs::path path = make_cohort(folder / "cohort", {"--frames", "45", "--tr", "1.5"});
+  return path;
+}
+
+const fs::path& small_cohort() {
+  static const TempFolder folder;
+  static const fs::path path = make_cohort(folder / "cohort", {"--frames", "40", "--tr", "0.72", "--form", "mni"});
   return path;
 }
 

@@ -12,8 +12,11 @@ namespace slim::test {
 /// The programs of this build.
 std::filesystem::path program(const std::string& name);
 
-/// A small cohort (made once a process): 2 participants, one run of 60 frames each, raw and MNI-space forms.
+/// A small cohort (made once a process): 2 participants, one run of 45 frames of 1.5 s each, raw and MNI-space forms.
 const std::filesystem::path& toy_cohort();
+
+/// A smaller one for tests that call the program many times: one clip a run, no resampling in time.
+const std::filesystem::path& small_cohort();
 
 /// A tiny, initialised model (made once a process).
 const std::filesystem::path& toy_model();
