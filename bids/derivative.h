@@ -16,7 +16,8 @@ namespace slim::bids {
 /// Writes a file's content to the path it is given (a temporary name with the final extension).
 using DataWriter = std::function<void(const std::filesystem::path&)>;
 
-/// A data file of our outputs and its sidecar. With the extension .json the sidecar is the file and `write` is not called.
+/// A data file of our outputs and its sidecar. With the extension .json the sidecar is the file and `write`
+/// is not called.
 struct DerivativeFile {
   BidsName name;
   nlohmann::json sidecar;
