@@ -233,6 +233,17 @@ TEST_F(Derivative, AChangedSecondaryWithdrawsThePrimaryFirst) {
   EXPECT_FALSE(fs::exists(dataset.path_of(kStore))) << "the unit counts as missing";
 }
 
+TEST_F(Derivative, AJsonFileNeedsNoSidecar) {
+  const DerivativeDataset dataset = open();
+  const BidsName qc = BidsName::parse("sub-01_ses-a_task-rest_desc-slimprep_qc.json").value();
+  dataset.commit_unit({{qc, {{"fd_mean", 0.1}}, {}}, {kStore, {{"a", 1}}, writing("s")}});
+  EXPECT_EQ(json::parse(content(qc))["fd_mean"], 0.1);
+  const auto failing = [](const fs::path&) { throw std::runtime_error("disk"); };
+  EXPECT_THROW(dataset.commit_unit({{qc, {{"fd_mean", 0.2}}, {}}, {kStore, {{"a", 1}}, failing}}),
+               std::runtime_error);
+  EXPECT_FALSE(fs::exists(dataset.path_of(kStore))) << "new numbers beside an old primary";
+}
+
 TEST_F(Derivative, AFailingWriterLeavesNothing) {
   const DerivativeDataset dataset = open();
   const auto before = names_below(out());
