@@ -168,6 +168,19 @@ void grow_links(const DatasetFacts& facts, const fs::path& root, ordered_json* l
   }
 }
 
+/// The authors of the input. BIDS wants at least two entries: where fewer are known, those who made the input are named
+/// by it, and we name ourselves.
+std::vector<std::string> authors_of(const DatasetFacts& facts) {
+  std::vector<std::string> authors = facts.authors;
+  if (authors.empty()) {
+    authors.push_back("The authors of the input dataset");
+  }
+  if (authors.size() == 1) {
+    authors.push_back("The slimbrain developers (software)");
+  }
+  return authors;
+}
+
 }  // namespace
 
 std::string bids_uri(std::string_view name, std::string_view path) {
@@ -238,9 +251,7 @@ std::string dataset_description_text(const DatasetFacts& facts, const fs::path& 
   if (!facts.license.empty()) {
     description["License"] = facts.license;
   }
-  if (!facts.authors.empty()) {
-    description["Authors"] = facts.authors;
-  }
+  description["Authors"] = authors_of(facts);
   description["HowToAcknowledge"] =
       "Please cite the SLIM-Brain paper, slimbrain with its version, and the authors of the input data.";
   description["GeneratedBy"] = ordered_json::array({own_entry(facts)});

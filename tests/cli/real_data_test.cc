@@ -33,6 +33,11 @@ TEST(RealData, StudyforrestGivesEmbeddingsFromItsElastixDerivative) {
   EXPECT_NEAR(std::stod(store.get("run_mean")), 22659.0855, 1e-6 * 22659);
   EXPECT_NEAR(std::stod(store.get("run_sd")), 9052.9670, 1e-6 * 9053);
   EXPECT_TRUE(fs::exists(folder / ("out/" + stem + "tiny_embedding.tsv"))) << result.err;
+  if (const auto python = judges_python()) {
+    const ProgramResult verdict = run_program(
+        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/cli/judge_outputs.py").string(), (folder / "out").string()});
+    EXPECT_EQ(verdict.exit_code, 0) << verdict.out << verdict.err;
+  }
 }
 
 TEST(RealData, RawDatasetsWithoutAUsableDerivativeAreRefusedByName) {
