@@ -223,7 +223,7 @@ KeyMatch match_keys(const std::vector<StoredTensor>& tensors, const std::filesys
                 {.file = file.string(), .found = match.listing(), .remedy = std::move(remedy)});
   };
   if (options.import_ema && match.ema.empty()) {
-    refuse("The checkpoint holds no target (EMA) encoder.", "import it without the option import_ema");
+    refuse("The checkpoint holds no target (EMA) encoder.", "import it without --ema");
   }
   const bool all_allowed =
       std::all_of(match.missing.begin(), match.missing.end(), [&](const std::string& key) {

@@ -166,7 +166,6 @@ ModelMade init_model(const fs::path& folder, const std::string& preset, uint64_t
   made.card = write_model(folder, config,
                           {.name = name_for(folder, name), .trained = false, .made_by = "init", .seed = seed},
                           weights);
-  made.warnings.push_back(untrained_note(made.card));
   return made;
 }
 

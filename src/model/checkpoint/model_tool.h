@@ -40,7 +40,7 @@ ModelMade init_model(const std::filesystem::path& folder, const std::string& pre
 /// Describes a model folder, a .pth or a .safetensors file, as lines of text.
 std::string inspect(const std::filesystem::path& path);
 
-/// "random" or what else the reader of a result must know about a model; empty when it is a trained one.
+/// The sentence that everything made with an untrained model must carry; empty for a trained one.
 std::string untrained_note(const ModelCard& card);
 
 }  // namespace slim::model
