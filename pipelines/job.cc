@@ -50,7 +50,9 @@ UnitResult attempt(const std::string& stage, const std::string& unit, Log& log, 
     result.code = error.code();
     result.fault = error.fault();
     result.reason = error.sentence();
-    log.error(error.within(unit));
+    if (error.code() != message::kStopped.code) {  // the call itself says that it was stopped
+      log.error(error.within(unit));
+    }
   };
   const auto start = std::chrono::steady_clock::now();
   try {
@@ -90,7 +92,7 @@ void for_each_run(const Job& job, const std::string& stage, int workers, const U
   const auto do_runs = [&] {
     for (size_t i = next++; i < job.runs.size() && !job.stop && !give_up; i = next++) {
       const bids::BoldRun& run = job.runs[i];
-      const std::string unit = unit_name(run);
+      const std::string unit = unit_name(run.name);
       UnitResult result = attempt(stage, unit, job.log, [&]() -> UnitReport {
         if (job.record.failed(unit)) {
           return {Outcome::Excluded, "an earlier stage failed"};
@@ -125,8 +127,8 @@ bool is_current(const Job& job, const bids::BidsName& primary, const std::string
          block->value("InputFingerprints", nlohmann::json()) == fingerprints;
 }
 
-std::string unit_name(const bids::BoldRun& run) {
-  const std::string text = run.name.build();
+std::string unit_name(const bids::BidsName& run) {
+  const std::string text = run.build();
   return text.substr(0, text.rfind('_'));
 }
 

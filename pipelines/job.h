@@ -48,7 +48,7 @@ void for_each_run(const Job& job, const std::string& stage, int workers, const U
 bool is_current(const Job& job, const bids::BidsName& primary, const std::string& hash, const nlohmann::json& fingerprints);
 
 /// A run's name for people: sub-01_task-rest_run-1.
-std::string unit_name(const bids::BoldRun& run);
+std::string unit_name(const bids::BidsName& run);
 
 /// Names of what is made of a run; the space and resolution entities of the SLIM grid are added here.
 bids::BidsName grid_name(const bids::BoldRun& run);

@@ -56,7 +56,7 @@ bids::RunRequest request_of(const ParticipantCall& call, int threads) {
 nlohmann::json inputs_fact(const bids::RunSearch& search) {
   nlohmann::json fact{{"runs", nlohmann::json::array()}, {"excluded", nlohmann::json::array()}};
   for (const bids::BoldRun& run : search.runs) {
-    fact["runs"].push_back({{"unit", unit_name(run)}, {"image", run.image_uri}, {"why", run.choice}});
+    fact["runs"].push_back({{"unit", unit_name(run.name)}, {"image", run.image_uri}, {"why", run.choice}});
   }
   for (const bids::RunSearch::Excluded& excluded : search.excluded) {
     fact["excluded"].push_back({{"path", excluded.path}, {"reason", excluded.reason}});
@@ -88,7 +88,7 @@ void print_plan(const ParticipantCall& call, const bids::RunSearch& search, cons
   }
   text += "selection:\n" + bids::funnel_text(search.funnel);
   for (const bids::BoldRun& run : search.runs) {
-    text += "run: " + unit_name(run) + "\n  image: " + run.image_uri + "\n  why: " + run.choice + "\n";
+    text += "run: " + unit_name(run.name) + "\n  image: " + run.image_uri + "\n  why: " + run.choice + "\n";
   }
   for (const bids::RunSearch::Failed& failed : search.failed) {
     text += "unusable: " + failed.path + ": " + failed.error.sentence() + "\n";
@@ -190,7 +190,7 @@ int run_participant(ParticipantCall call, Log& log) {
   log.say(Level::Normal, "output: " + fs::absolute(call.out_dir).lexically_normal().string());
   for (const bids::RunSearch::Failed& failed : search.failed) {
     log.error(failed.error.within(failed.path));
-    record.add({.stage = std::string(chosen.front()->name), .unit = failed.path, .outcome = Outcome::Failed,
+    record.add({.stage = std::string(chosen.front()->name), .unit = unit_name(failed.name), .outcome = Outcome::Failed,
                 .reason = failed.error.sentence(), .code = std::string(failed.error.code()), .fault = failed.error.fault()});
   }
 

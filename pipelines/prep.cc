@@ -118,7 +118,7 @@ UnitReport prepare_run(const Job& job, const bids::BoldRun& run, const std::stri
   preproc::PreparedRun prepared =
       preproc::prepare_mni(input_of(run, job.config), job.config.prep, {.frames = progress, .stop = &job.stop});
   for (const std::string& warning : prepared.warnings) {
-    job.log.warn(unit_name(run) + ": " + warning);
+    job.log.warn(unit_name(run.name) + ": " + warning);
   }
   const std::string words = std::to_string(prepared.bold.frames) + " frames, " + std::to_string(prepared.qc.n_valid) + " voxels";
   job.output.commit_unit(files_of(run, std::move(prepared), hash, fingerprints));
@@ -167,7 +167,7 @@ void check_memory(const std::vector<bids::BoldRun>& runs, const Config& config, 
     const int64_t needed = memory_for(run, config);
     if (needed > memory.value) {
       throw Error(message::kNoMemory,
-                  unit_name(run) + " needs about " + format_bytes(needed) + "; the limit is " + format_bytes(memory.value) +
+                  unit_name(run.name) + " needs about " + format_bytes(needed) + "; the limit is " + format_bytes(memory.value) +
                       " (" + memory.source + ").",
                   {.file = run.image.string(), .remedy = "ask for more memory, or leave this run out"});
     }
