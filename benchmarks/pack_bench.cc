@@ -362,19 +362,26 @@ int main(int argc, char** argv) {
     std::printf("NumPy script: not run, SLIM_JUDGES names no Python\n");
   } else {
     const std::string script = std::string(SLIM_SOURCE_DIR) + "/benchmarks/pack_numpy.py";
-    double per_frame = 0.0;
-    for (const int64_t n : {int64_t{100}, int64_t{300}}) {
-      write_input(input, lattice, n);
-      const Measured run = run_apart({python, script, "pack", input.string(), (folder / "out.npz").string()});
-      per_frame = json_number(run.out, "seconds") / double(n);
-      std::printf("nibabel + NumPy, %lld frames   %8.3f s   %.1f ms a frame   peak %.0f MiB\n",
-                  static_cast<long long>(n), json_number(run.out, "seconds"), 1000.0 * per_frame,
-                  run.peak_mib);
-    }
     const double ours = pack.prepare_s + pack.store_s;
-    std::printf("  extrapolated to %lld frames %9.1f s: %.1f x our %.3f s (stored and synced)\n",
-                static_cast<long long>(frames), per_frame * double(frames), per_frame * double(frames) / ours,
-                ours);
+    for (const std::string& form : {std::string("plain"), std::string("tuned")}) {
+      double per_frame = 0.0;
+      for (const int64_t n : {int64_t{100}, int64_t{300}}) {
+        write_input(input, lattice, n);
+        const fs::path out = folder / "numpy.safetensors";
+        const Measured run = run_apart({python, script, form, input.string(), out.string()});
+        per_frame = json_number(run.out, "seconds") / double(n);
+        run_apart({self, "--child-pack", input.string(), store.string()});
+        const Measured compared = run_apart({python, script, "compare", store.string(), out.string()});
+        std::printf(
+            "nibabel + NumPy, %s, %lld frames %8.3f s   %.1f ms a frame   peak %.0f MiB   largest difference "
+            "%.2g z\n",
+            form.c_str(), static_cast<long long>(n), json_number(run.out, "seconds"), 1000.0 * per_frame,
+            run.peak_mib, json_number(compared.out, "difference"));
+      }
+      std::printf("  extrapolated to %lld frames  %8.1f s: %.1f x our %.3f s (stored and synced)\n",
+                  static_cast<long long>(frames), per_frame * double(frames),
+                  per_frame * double(frames) / ours, ours);
+    }
     write_input(input, res2, 40);
     const Measured scipy = run_apart({python, script, "spline", input.string(), "8"});
     std::printf("SciPy map_coordinates           %8.1f ms a frame\n",
