@@ -1,18 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "clips/window.h"
 
+#include "clips/ranking.h"
 #include "core/error.h"
 #include "core/slim_grid.h"
 
 namespace slim::clips {
-namespace {
 
-constexpr int64_t kWindowFrames = 5;
-constexpr int64_t kWindowsInClip = kClipFrames / kWindowFrames;
-constexpr int64_t kPieceFrames = 200;
-
-/// Runs of at most two pieces' length stay whole; else the last piece takes what is left.
-std::vector<Window> cut_into_pieces(int64_t n_frames) {
+std::vector<Window> pieces_of(int64_t n_frames) {
+  if (n_frames < kClipFrames) {
+    return {};
+  }
   if (n_frames <= 2 * kPieceFrames) {
     return {{0, n_frames}};
   }
@@ -24,33 +22,27 @@ std::vector<Window> cut_into_pieces(int64_t n_frames) {
   return pieces;
 }
 
-}  // namespace
+std::vector<Window> windows_of(const Window& piece, int64_t window_frames) {
+  std::vector<Window> windows;
+  for (int64_t first = piece.first; first + window_frames <= piece.last; first += window_frames) {
+    windows.push_back({first, first + window_frames});
+  }
+  return windows;
+}
+
+Window training_piece(int64_t n_frames, Stream& stream) {
+  if (n_frames <= kPieceFrames) {
+    return {0, n_frames};
+  }
+  const auto first = static_cast<int64_t>(stream.bounded(static_cast<uint64_t>(n_frames - kPieceFrames + 1)));
+  return {first, first + kPieceFrames};
+}
 
 std::vector<ClipFrames> select_clips(int64_t n_frames, const std::string& selector) {
-  std::vector<ClipFrames> clips;
-  if (selector == "all") {
-    for (int64_t first = 0; first + kClipFrames <= n_frames; first += kClipFrames) {
-      clips.push_back({{first, first + kClipFrames}});
-    }
-    return clips;
-  }
-  if (selector != "uniform") {
+  if (selector != "all" && selector != "uniform") {
     throw Error(message::kBadValue, "--ranker " + selector + " is not valid: use all or uniform.");
   }
-  if (n_frames < kClipFrames) {
-    return clips;
-  }
-  for (const Window& piece : cut_into_pieces(n_frames)) {
-    const int64_t windows = (piece.last - piece.first) / kWindowFrames;
-    ClipFrames clip;
-    for (int64_t j = 0; j < kWindowsInClip; ++j) {
-      const int64_t window = (2 * j + 1) * windows / (2 * kWindowsInClip);
-      const int64_t first = piece.first + window * kWindowFrames;
-      clip.push_back({first, first + kWindowFrames});
-    }
-    clips.push_back(std::move(clip));
-  }
-  return clips;
+  return clips_of(rank_pieces(n_frames, {.ranker = ranker_from(selector)}));
 }
 
 std::string describe(const ClipFrames& clip) {

@@ -51,11 +51,15 @@ at::Tensor generated(const std::string& name, at::IntArrayRef shape, double scal
   return tensor;
 }
 
-void generate_parameters(HieraEncoder& encoder, const std::string& prefix) {
+void generate_parameters(torch::nn::Module& module, const std::string& prefix) {
   const at::NoGradGuard no_gradient;
-  for (auto& item : encoder->named_parameters()) {
+  for (auto& item : module.named_parameters()) {
     item.value().copy_(generated_parameter(prefix, item.key(), item.value().sizes()));
   }
+}
+
+void generate_parameters(HieraEncoder& encoder, const std::string& prefix) {
+  generate_parameters(*encoder, prefix);
 }
 
 HieraEncoder generated_encoder(const EncoderOptions& options, const std::string& prefix) {

@@ -15,6 +15,7 @@ namespace slim::model::testing {
 /// reference cases.
 at::Tensor generated(const std::string& name, at::IntArrayRef shape, double scale, double offset = 0.0);
 /// Gives every parameter the values of `prefix` + its key.
+void generate_parameters(torch::nn::Module& module, const std::string& prefix = "");
 void generate_parameters(HieraEncoder& encoder, const std::string& prefix = "");
 /// An encoder with generated weights.
 HieraEncoder generated_encoder(const EncoderOptions& options, const std::string& prefix = "");
