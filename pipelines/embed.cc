@@ -301,15 +301,20 @@ std::string check_embedding(const Config& config, const fs::path& out_dir, Log& 
 
 void run_embed(const Job& job) {
   at::set_num_threads(job.threads);
-  const LoadedModel model = load(job);
+  LoadedModel model = load(job);
   const std::string hash = embed_hash(job, model);
   for_each_run(job, "embed", 1, [&](const bids::BoldRun& run, const auto& progress) {
     try {
       return embed_run(job, run, model, hash, progress);
-    } catch (const c10::OutOfMemoryError& error) {
-      throw Error(message::kNoMemory, "The device's memory does not hold a batch of " + std::to_string(model.batch) + " clips.",
-                  {.remedy = "use a smaller --batch-size"});
+    } catch (const c10::OutOfMemoryError&) {
+      if (model.batch == 1) {
+        throw Error(message::kNoMemory, "The device's memory does not hold one clip.",
+                    {.remedy = "use a device with more memory, or --device cpu"});
+      }
+      model.batch = (model.batch + 3) / 4;
+      job.log.warn("the device's memory was short: going on with " + std::to_string(model.batch) + " clips a batch");
     }
+    return embed_run(job, run, model, hash, progress);
   });
 }
 

@@ -133,7 +133,7 @@ int run_participant(ParticipantCall call, Log& log) {
     std::fputs(settings_text(fields, call.origins).c_str(), stdout);
     return 0;
   }
-  const ProgressStyle progress = progress_style(call.config.report.progress, log.json());
+  const ProgressStyle progress = progress_style(call.config.report.progress, log.json() || log.level() == Level::Quiet);
   std::vector<const StageEntry*> chosen = chosen_stages(call.config.run.stages);
   Limit threads = detect_threads();
   if (call.config.resources.nprocs) {

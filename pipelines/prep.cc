@@ -2,6 +2,8 @@
 #include "pipelines/prep.h"
 
 #include <algorithm>
+#include <mutex>
+#include <set>
 
 #include "bids/bids_dataset.h"
 #include "bids/fingerprint.h"
@@ -108,7 +110,20 @@ std::vector<bids::DerivativeFile> files_of(const bids::BoldRun& run, preproc::Pr
   return files;
 }
 
-UnitReport prepare_run(const Job& job, const bids::BoldRun& run, const std::string& hash,
+/// Sentences that were shown already: one that holds for every run (its template family, say) is a warning only once.
+class Shown {
+ public:
+  bool is_new(const std::string& sentence) {
+    const std::lock_guard lock(mutex_);
+    return sentences_.insert(sentence).second;
+  }
+
+ private:
+  std::mutex mutex_;
+  std::set<std::string> sentences_;
+};
+
+UnitReport prepare_run(const Job& job, const bids::BoldRun& run, const std::string& hash, Shown& shown,
                        const std::function<void(int64_t, int64_t)>& progress) {
   const nlohmann::json fingerprints = fingerprints_of(run);
   if (!job.config.run.force && is_current(job, clip_store_name(run), hash, fingerprints)) {
@@ -118,7 +133,8 @@ UnitReport prepare_run(const Job& job, const bids::BoldRun& run, const std::stri
   preproc::PreparedRun prepared =
       preproc::prepare_mni(input_of(run, job.config), job.config.prep, {.frames = progress, .stop = &job.stop});
   for (const std::string& warning : prepared.warnings) {
-    job.log.warn(unit_name(run.name) + ": " + warning);
+    const std::string text = unit_name(run.name) + ": " + warning;
+    shown.is_new(warning) ? job.log.warn(text) : job.log.say(Level::Detail, text);
   }
   const std::string words = std::to_string(prepared.bold.frames) + " frames, " + std::to_string(prepared.qc.n_valid) + " voxels";
   job.output.commit_unit(files_of(run, std::move(prepared), hash, fingerprints));
@@ -177,8 +193,9 @@ void check_memory(const std::vector<bids::BoldRun>& runs, const Config& config, 
 void run_prep(const Job& job) {
   const std::string hash = prep_hash(job.config, job.fields);
   job.log.say(Level::Normal, "distortion is not corrected by slimbrain (SDC none)");
+  Shown shown;
   for_each_run(job, "prep", runs_at_once(job), [&](const bids::BoldRun& run, const auto& progress) {
-    return prepare_run(job, run, hash, progress);
+    return prepare_run(job, run, hash, shown, progress);
   });
 }
 

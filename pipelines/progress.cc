@@ -33,22 +33,16 @@ size_t terminal_width() {
 
 }  // namespace
 
-ProgressStyle progress_style(const std::string& word, bool json_log) {
-  if (word == "none" || json_log) {
-    return ProgressStyle::None;
-  }
-  if (word == "bar") {
-    return ProgressStyle::Bar;
-  }
-  if (word == "plain") {
-    return ProgressStyle::Plain;
-  }
-  if (word != "auto") {
+ProgressStyle progress_style(const std::string& word, bool silent) {
+  if (word != "auto" && word != "bar" && word != "plain" && word != "none") {
     throw Error(message::kBadValue, "--progress " + word + " is not valid: use auto, bar, plain or none.");
   }
+  if (silent || word == "none") {
+    return ProgressStyle::None;
+  }
   const char* term = std::getenv("TERM");
-  const bool dumb = term == nullptr || std::string(term) == "dumb";
-  return isatty(STDERR_FILENO) == 1 && !dumb ? ProgressStyle::Bar : ProgressStyle::Plain;
+  const bool can_draw = isatty(STDERR_FILENO) == 1 && term != nullptr && std::string(term) != "dumb";
+  return word == "bar" || (word == "auto" && can_draw) ? ProgressStyle::Bar : ProgressStyle::Plain;
 }
 
 Progress::Progress(Log& log, ProgressStyle style, std::string stage, int64_t units)

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "bids/bold_run.h"
+#include "bids/derivative.h"
+#include "clips/clip_store.h"
+#include "clips/ranking.h"
+#include "clips/roi_matrix.h"
+#include "model/global_mae.h"
+
+namespace slim::pipelines {
+
+/// What ranks the windows of a call's runs.
+struct WindowRanking {
+  clips::RankOptions options{};  // run_name is set run by run
+  std::string model{};           // label in the table's name
+  std::string model_note{};      // a sentence that the tables must carry (untrained_note)
+  model::GlobalMae network{nullptr};
+  std::string stage1_sha256{};
+  clips::RoiLabels labels{};  // only where windows have scores
+  int64_t passes_at_once = 8;
+};
+
+/// Completes a ranking: hash of the network's weights, the grid parcellation where `labels` is empty, windows as long
+/// as the network's. Errors SB4001 where the ranker needs stage-1 weights and there are none, SB4002 where they belong
+/// to another number of regions.
+WindowRanking complete_ranking(WindowRanking ranking);
+
+struct RankCall {
+  const bids::DerivativeDataset& output;
+  const std::atomic<bool>& stop;
+  bool force = false;
+};
+
+/// The clips of a run. The choice is read from the run's table of windows when that is current, else made and written
+/// (`<g>_desc-<model>windows_timeseries.tsv`, no table for ranker `all`). None when the run has fewer than 40 frames.
+/// Hold the participant's lock. Errors of the clip store and the scores; SB6001 when stopped.
+std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::BoldRun& run,
+                                            const clips::ClipStore& store, const WindowRanking& ranking);
+
+bids::BidsName windows_name(const bids::BoldRun& run, const std::string& model);
+
+/// The table of windows, and the clips back from one. Error SB2003 for a table that gives none.
+std::string windows_table(const std::vector<clips::RankedPiece>& pieces, const clips::ClipStore& store);
+std::vector<clips::ClipFrames> clips_of_table(const std::filesystem::path& path);
+
+}  // namespace slim::pipelines
