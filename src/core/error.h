@@ -70,6 +70,7 @@ inline constexpr Message kCannotCreate{"SB5001", Fault::CannotCreate};
 inline constexpr Message kInputOutput{"SB5002", Fault::InputOutput};
 inline constexpr Message kLocked{"SB5003", Fault::TryAgain};
 inline constexpr Message kStopped{"SB6001", Fault::TryAgain};
+inline constexpr Message kLeakage{"SB7001", Fault::BadData};
 inline constexpr Message kBug{"SB9001", Fault::Bug};
 }  // namespace message
 
