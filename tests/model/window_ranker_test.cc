@@ -2,6 +2,7 @@
 // Window scores: what they are made of, and that a trained network finds what was planted.
 #include "model/window_ranker.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -136,7 +137,7 @@ PlantedRun planted_run(int64_t windows, int64_t shared, uint64_t seed) {
 /// Adam with warm-up and cosine decay, in as few lines as it takes.
 class Adam {
  public:
-  Adam(const GlobalMae& network, double rate, int64_t steps)
+  Adam(const GlobalMae& network, double rate, uint64_t steps)
       : parameters_(network->parameters()), rate_(rate), steps_(steps) {
     for (const at::Tensor& parameter : parameters_) {
       first_.push_back(at::zeros_like(parameter));
@@ -162,10 +163,21 @@ class Adam {
  private:
   std::vector<at::Tensor> parameters_, first_, second_;
   double rate_;
-  int64_t steps_, done_ = 0;
+  uint64_t steps_, done_ = 0;
 };
 
-constexpr int64_t kSteps = 500, kPieces = 16;
+constexpr uint64_t kSteps = 250, kPieces = 16;
+
+/// Small matrices gain nothing from threads, and one thread gives the same weights on every machine of a
+/// kind.
+class OneThread {
+ public:
+  OneThread() : before_(at::get_num_threads()) { at::set_num_threads(1); }
+  ~OneThread() { at::set_num_threads(before_); }
+
+ private:
+  int before_;
+};
 
 GlobalMae untrained() {
   GlobalMae network(global_mae_preset("tiny", kRois));
@@ -176,6 +188,7 @@ GlobalMae untrained() {
 /// Trained with the loss and the masks of pre-training, on runs that the tests never see.
 const GlobalMae& trained() {
   static const GlobalMae network = [] {
+    const OneThread threads;
     GlobalMae fresh = untrained();
     Adam adam(fresh, 2e-3, kSteps);
     for (uint64_t step = 0; step < kSteps; ++step) {
@@ -221,11 +234,8 @@ double mean_hits(const GlobalMae& network, clips::Ranker ranker) {
   return hits / static_cast<double>(kRuns);
 }
 
-TEST(PlantedWindows, MutualSourceFindsEightPrototypesAmongNoise) {
+TEST(PlantedWindows, MutualSourceFindsEightPrototypesAmongNoiseAndMutualTargetEightOddOnes) {
   EXPECT_EQ(mean_hits(trained(), clips::Ranker::MutualSource), 8.0);
-}
-
-TEST(PlantedWindows, MutualTargetFindsEightOddWindows) {
   EXPECT_EQ(mean_hits(trained(), clips::Ranker::MutualTarget), 8.0);
 }
 
