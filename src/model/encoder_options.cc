@@ -16,6 +16,16 @@ EncoderOptions encoder_preset(std::string_view name) {
               {.expected = "tiny or base"});
 }
 
+std::array<int64_t, 4> stage_ends(const EncoderOptions& options) {
+  std::array<int64_t, 4> ends{};
+  int64_t blocks = 0;
+  for (size_t stage = 0; stage < ends.size(); ++stage) {
+    blocks += options.stage_blocks[stage];
+    ends[stage] = blocks - 1;
+  }
+  return ends;
+}
+
 std::vector<BlockShape> block_shapes(const EncoderOptions& options) {
   std::vector<BlockShape> shapes;
   int64_t dim = options.embed_dim, heads = options.heads;

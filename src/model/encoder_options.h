@@ -25,6 +25,9 @@ struct EncoderOptions {
 /// `tiny` or `base`; another name is Error SB1002.
 EncoderOptions encoder_preset(std::string_view name);
 
+/// The last block of each of the stages 0-3.
+std::array<int64_t, 4> stage_ends(const EncoderOptions& options);
+
 /// What one block does.
 struct BlockShape {
   int64_t dim_in = 0, dim_out = 0, heads = 0, hidden = 0;

@@ -21,4 +21,24 @@ Flops count_encoder_flops(const EncoderOptions& options, const TokenLayout& layo
   return flops;
 }
 
+Flops count_fusion_flops(const EncoderOptions& options, const TokenLayout& layout) {
+  const auto inputs = static_cast<double>(256 * options.embed_dim + 16 * 2 * options.embed_dim);
+  return {.linear = 2.0 * static_cast<double>(layout.rows(kLevels - 1)) * inputs *
+                    static_cast<double>(options.width())};
+}
+
+Flops count_predictor_flops(const PredictorOptions& options, const PredictorRows& rows) {
+  const auto width = static_cast<double>(options.width), depth = static_cast<double>(options.depth);
+  const auto of_block = width * width * static_cast<double>(4 + 2 * options.mlp_ratio);
+  Flops flops;
+  for (size_t clip = 0; clip < rows.query_counts.size(); ++clip) {
+    const auto context = static_cast<double>(rows.context_counts[clip]);
+    const auto queries = static_cast<double>(rows.query_counts[clip]), all = context + queries;
+    flops.attention += 4.0 * all * all * width * depth;
+    flops.linear += 2.0 * (all * of_block * depth + context * static_cast<double>(options.input) * width +
+                           queries * width * static_cast<double>(options.output));
+  }
+  return flops;
+}
+
 }  // namespace slim::model

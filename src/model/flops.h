@@ -2,6 +2,7 @@
 #pragma once
 
 #include "model/encoder_options.h"
+#include "model/predictor.h"
 #include "model/token_layout.h"
 
 namespace slim::model {
@@ -15,5 +16,11 @@ struct Flops {
 
 /// Counts the encoder's forward pass over all clips of a layout.
 Flops count_encoder_flops(const EncoderOptions& options, const TokenLayout& layout);
+
+/// The fusion heads over all final rows of a layout, absent children included.
+Flops count_fusion_flops(const EncoderOptions& options, const TokenLayout& layout);
+
+/// A predictor or decoder over its rows.
+Flops count_predictor_flops(const PredictorOptions& options, const PredictorRows& rows);
 
 }  // namespace slim::model

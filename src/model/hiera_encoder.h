@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "model/drop_path.h"
 #include "model/hiera_block.h"
 #include "model/patch_embed.h"
 
@@ -19,14 +20,19 @@ std::string block_name(size_t block);
 
 /// What a forward pass gives beside the feature.
 struct ForwardOptions {
-  bool rows = false;   // keep the final rows
-  RowWatcher watch{};  // costs time and memory
+  bool rows = false;        // keep the final rows
+  bool stage_rows = false;  // keep the rows at the ends of stages 0 and 1
+  bool pooled = true;       // make the feature
+  bool recompute = false;  // keep only the rows between blocks for the backward pass, which runs blocks again
+  DropPath drop_path{};    // with gradients only
+  RowWatcher watch{};      // costs time and memory
 };
 
-/// The feature of every clip, and the final rows before mean and norm when they were asked for.
+/// The feature of every clip, and the rows that were asked for.
 struct EncoderOutput {
   at::Tensor pooled;  // [clips, width], float32 (float64 for a double model)
-  at::Tensor rows;    // [rows(2), width], clip-major: cells in layout.final_cells()
+  at::Tensor rows;    // [rows(2), width] before mean and norm, clip-major: cells in layout.final_cells()
+  std::array<at::Tensor, 2> stage_rows;  // [rows(0), E], [rows(1), 2E], location-major
 };
 
 /// The stage-2 encoder: 4-D Hiera over the tokens that a layout says exist. Parameter names are those of the
@@ -47,7 +53,9 @@ class HieraEncoderImpl : public torch::nn::Module {
   LayerNorm encoder_norm;
 
  private:
-  at::Tensor final_rows(const at::Tensor& clip, const TokenLayout& layout, const RowWatcher& watch) const;
+  at::Tensor final_rows(const at::Tensor& clip, const TokenLayout& layout, const ForwardOptions& options,
+                        std::array<at::Tensor, 2>& stage_rows) const;
+  at::Tensor embed(const at::Tensor& clip, const TokenLayout& layout, const LayoutIndex& index) const;
 
   EncoderOptions options_;
 };

@@ -5,7 +5,6 @@
 #include <ATen/ops/empty.h>
 
 #include <cmath>
-#include <map>
 
 #include "core/seed.h"
 
@@ -24,7 +23,7 @@ void init_parameter(const std::string& name, at::Tensor parameter, Stream stream
   const auto fan_out = static_cast<double>(parameter.size(0));
   const double fan_in = static_cast<double>(parameter.numel()) / fan_out;
   const double limit = std::sqrt(6.0 / (fan_in + fan_out));
-  const bool position = contains(name, "pos_embed");
+  const bool position = contains(name, "pos_embed") || name.ends_with("mask_token");
   for (int64_t i = 0; i < values.numel(); ++i) {
     out[i] = static_cast<float>(position ? 0.02 * stream.normal() : limit * (2.0 * stream.uniform() - 1.0));
   }
@@ -33,16 +32,18 @@ void init_parameter(const std::string& name, at::Tensor parameter, Stream stream
 
 }  // namespace
 
-void init_parameters(HieraEncoder& encoder, uint64_t seed) {
+void init_parameters(const Parameters& parameters, uint64_t seed) {
   const at::NoGradGuard no_gradient;
-  std::map<std::string, at::Tensor> sorted;
-  for (const auto& item : encoder->named_parameters()) {
-    sorted.emplace(item.key(), item.value());
-  }
   uint64_t index = 0;
-  for (const auto& [name, parameter] : sorted) {
+  for (const auto& [name, parameter] : parameters) {
     init_parameter(name, parameter, Stream(seed, "init", 0, index++));
   }
+}
+
+void init_parameters(HieraEncoder& encoder, uint64_t seed) {
+  Parameters parameters;
+  add_parameters(parameters, *encoder);
+  init_parameters(parameters, seed);
 }
 
 }  // namespace slim::model

@@ -1,22 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/layout_index.h"
 
-#include <ATen/ops/amax.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/index_select.h>
 
-#include <cstring>
+#include <algorithm>
 
 namespace slim::model {
 namespace {
-
-constexpr int64_t kMostChildren = 16;
-
-at::Tensor to_tensor(const std::vector<int64_t>& values, at::Device device) {
-  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
-  std::memcpy(tensor.data_ptr<int64_t>(), values.data(), values.size() * sizeof(int64_t));
-  return tensor.to(device);
-}
 
 at::Tensor children_tensor(const TokenLayout& layout, int level, at::Device device) {
   std::vector<int64_t> index;
@@ -27,10 +17,16 @@ at::Tensor children_tensor(const TokenLayout& layout, int level, at::Device devi
       index.push_back(cell.second + std::min(k, cell.count - 1));
     }
   }
-  return to_tensor(index, device);
+  return index_tensor(index, device);
 }
 
 }  // namespace
+
+at::Tensor index_tensor(const std::vector<int64_t>& values, at::Device device) {
+  at::Tensor tensor = at::empty({static_cast<int64_t>(values.size())}, at::kLong);
+  std::copy(values.begin(), values.end(), tensor.data_ptr<int64_t>());
+  return tensor.to(device);
+}
 
 LayoutIndex make_layout_index(const TokenLayout& layout, at::Device device) {
   std::vector<int64_t> time, space, frame;
@@ -39,15 +35,11 @@ LayoutIndex make_layout_index(const TokenLayout& layout, at::Device device) {
     space.push_back((cell.d * kTokenGrid + cell.h) * kTokenGrid + cell.w);
     frame.push_back(cell.clip * kClipFrames + cell.t);
   }
-  return {.time = to_tensor(time, device),
-          .space = to_tensor(space, device),
-          .frame = to_tensor(frame, device),
+  return {.time = index_tensor(time, device),
+          .space = index_tensor(space, device),
+          .frame = index_tensor(frame, device),
           .children = {children_tensor(layout, 0, device), children_tensor(layout, 1, device)},
-          .clip_major = to_tensor(layout.clip_major(), device)};
-}
-
-at::Tensor pool_children(const at::Tensor& rows, const at::Tensor& children) {
-  return rows.index_select(0, children).view({-1, kMostChildren, rows.size(1)}).amax(1);
+          .clip_major = index_tensor(layout.clip_major(), device)};
 }
 
 }  // namespace slim::model

@@ -18,9 +18,16 @@ struct LayoutIndex {
   at::Tensor clip_major;  // [rows(2)]
 };
 
+/// The numbers as an int64 tensor on a device.
+at::Tensor index_tensor(const std::vector<int64_t>& values, at::Device device);
+
 LayoutIndex make_layout_index(const TokenLayout& layout, at::Device device);
 
-/// Maximum over the valid children of every row of level + 1: [rows(level), C] -> [rows(level + 1), C].
+/// Children of a pooled row at most: 2 frames x 2 x 2 x 2 cells.
+inline constexpr int64_t kMostChildren = 16;
+
+/// Maximum over the valid children of every row of level + 1: [rows(level), C] -> [rows(level + 1), C],
+/// differentiable (the first of equal children gets the gradient). No row is a child of two.
 at::Tensor pool_children(const at::Tensor& rows, const at::Tensor& children);
 
 }  // namespace slim::model

@@ -12,7 +12,8 @@ namespace slim::model {
 inline constexpr int64_t kLargestFoldedBatch = 65535;
 
 /// Softmax attention inside the groups of every slab: q [Rq, C], k and v [Rk, C] (views of any row stride),
-/// C = heads x head size -> [Rq, C]. One dense 4-D call a slab, so no padding and no mask.
+/// C = heads x head size -> [Rq, C]. The slabs cover all rows in order. One dense 4-D call a slab, so no
+/// padding and no mask.
 at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                              const std::vector<Slab>& q_slabs, const std::vector<Slab>& kv_slabs,
                              int64_t heads, int64_t largest_batch = kLargestFoldedBatch);

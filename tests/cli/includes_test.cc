@@ -51,6 +51,7 @@ TEST(Arrows, AFolderIncludesOnlyTheFloorsBelowIt) {
       {"src/clips", {"core", "clips"}},
       {"src/evaluate", {"core", "evaluate"}},
       {"src/model", {"core", "model"}},
+      {"src/train", {"core", "clips", "model", "train"}},
       {"src/cuda", {"core", "model", "cuda"}},
       {"src/preproc", {"core", "image", "clips", "preproc"}},
       {"pipelines", {"core", "bids", "image", "clips", "evaluate", "model", "preproc", "train", "pipelines"}},

@@ -14,9 +14,10 @@ namespace slim::model::cpu {
 namespace {
 
 /// The blocks inside mask units, unit by unit; longest first, so that threads end together. Gives the rows
-/// after the last of them, location-major.
+/// after the last of them, location-major, and those at the ends of stages 0 and 1 when asked for.
 at::Tensor encode_units(const Kernels& kernels, const PackedEncoder& encoder, size_t blocks,
-                        const Cubes& cubes, const TokenLayout& layout, const RowWatcher& watch) {
+                        const Cubes& cubes, const TokenLayout& layout, const RowWatcher& watch,
+                        const std::array<int64_t, 4>& ends, std::array<at::Tensor, 2>* stage_rows) {
   std::vector<at::Tensor> outputs(blocks + 1);
   std::vector<int> levels{0};
   std::vector<int64_t> widths{encoder.embed.n};
@@ -24,8 +25,13 @@ at::Tensor encode_units(const Kernels& kernels, const PackedEncoder& encoder, si
     levels.push_back(encoder.blocks[i].shape.level_out);
     widths.push_back(encoder.blocks[i].shape.dim_out);
   }
-  for (size_t i = watch ? 0 : blocks; i <= blocks; ++i) {
-    outputs[i] = at::empty({layout.rows(levels[i]), widths[i]}, at::kFloat);
+  const auto kept = [&](size_t i, size_t stage) {
+    return stage_rows != nullptr && static_cast<int64_t>(i) == ends[stage] + 1;
+  };
+  for (size_t i = 0; i <= blocks; ++i) {
+    if (watch || i == blocks || kept(i, 0) || kept(i, 1)) {
+      outputs[i] = at::empty({layout.rows(levels[i]), widths[i]}, at::kFloat);
+    }
   }
   std::vector<std::pair<const TokenLayout::Location*, size_t>> tasks;
   for (const TokenLayout::Location& location : layout.locations()) {
@@ -55,6 +61,9 @@ at::Tensor encode_units(const Kernels& kernels, const PackedEncoder& encoder, si
   });
   for (size_t i = 0; i <= blocks && watch; ++i) {
     watch(i == 0 ? "embedding" : block_name(i - 1), outputs[i], layout.cells(levels[i]));
+  }
+  for (size_t stage = 0; stage < 2 && stage_rows != nullptr; ++stage) {
+    (*stage_rows)[stage] = outputs[static_cast<size_t>(ends[stage]) + 1];
   }
   return outputs[blocks];
 }
@@ -168,7 +177,8 @@ at::Tensor clip_major_rows(const at::Tensor& rows, const TokenLayout& layout) {
 }  // namespace
 
 at::Tensor final_rows(const Kernels& kernels, const HieraEncoderImpl& encoder, const at::Tensor& clip,
-                      const TokenLayout& layout, const RowWatcher& watch) {
+                      const TokenLayout& layout, const RowWatcher& watch,
+                      std::array<at::Tensor, 2>* stage_rows) {
   check_clip_shape(clip, layout);
   const PackedEncoder packed = pack_encoder(encoder);
   const bool dense = clip.dim() == 5;
@@ -179,7 +189,9 @@ at::Tensor final_rows(const Kernels& kernels, const HieraEncoderImpl& encoder, c
   while (in_units < packed.blocks.size() && packed.blocks[in_units].shape.in_mask_units) {
     ++in_units;
   }
-  at::Tensor x = clip_major_rows(encode_units(kernels, packed, in_units, cubes, layout, watch), layout);
+  at::Tensor x = clip_major_rows(encode_units(kernels, packed, in_units, cubes, layout, watch,
+                                              stage_ends(encoder.options()), stage_rows),
+                                 layout);
   ClipBlocks over_clips(kernels, packed, layout);
   for (size_t i = in_units; i < packed.blocks.size(); ++i) {
     x = over_clips.run(packed.blocks[i], x);
