@@ -3,9 +3,8 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <optional>
-
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "bids/fingerprint.h"
 #include "bids/tsv.h"
@@ -52,8 +51,8 @@ class RunScores {
                                  .first = piece.first,
                                  .frames = piece.last - piece.first};
     const at::Tensor& weights = ranking_.network->pos_embed_roi;
-    const model::RoiBatch batch =
-        model::make_roi_batch(ranking_.network->options(), std::span(&frames, 1)).to(weights.device(), weights.scalar_type());
+    const model::RoiBatch batch = model::make_roi_batch(ranking_.network->options(), std::span(&frames, 1))
+                                      .to(weights.device(), weights.scalar_type());
     const auto watch = [&](int64_t, int64_t) {
       if (call_.stop) {
         throw Error(message::kStopped, "Stopped while windows were scored.");
@@ -71,19 +70,24 @@ class RunScores {
 };
 
 nlohmann::json column_descriptions() {
-  return {{"onset", {{"Description", "Start of the window, from the first volume of the input file."}, {"Units", "s"}}},
-          {"duration", {{"Description", "Length of the window."}, {"Units", "s"}}},
-          {"frame_start", {{"Description", "First stored frame of the window, counted from 0."}, {"Units", "frames"}}},
-          {"frame_stop", {{"Description", "Stored frame after the window's last one."}, {"Units", "frames"}}},
-          {"score", {{"Description", "Score by the ranker; high scores are chosen."}, {"Units", "arbitrary"}}},
-          {"rank", {{"Description", "Place among the windows of the same piece of the run, 1 = highest score."}}},
-          {"selected",
-           {{"Description", "Whether the window is part of a clip."}, {"Levels", {{"true", "it is"}, {"false", "it is not"}}}}},
-          {"clip", {{"Description", "Number of the clip that the window is part of, in time order, from 0."}}}};
+  return {
+      {"onset",
+       {{"Description", "Start of the window, from the first volume of the input file."}, {"Units", "s"}}},
+      {"duration", {{"Description", "Length of the window."}, {"Units", "s"}}},
+      {"frame_start",
+       {{"Description", "First stored frame of the window, counted from 0."}, {"Units", "frames"}}},
+      {"frame_stop", {{"Description", "Stored frame after the window's last one."}, {"Units", "frames"}}},
+      {"score", {{"Description", "Score by the ranker; high scores are chosen."}, {"Units", "arbitrary"}}},
+      {"rank", {{"Description", "Place among the windows of the same piece of the run, 1 = highest score."}}},
+      {"selected",
+       {{"Description", "Whether the window is part of a clip."},
+        {"Levels", {{"true", "it is"}, {"false", "it is not"}}}}},
+      {"clip", {{"Description", "Number of the clip that the window is part of, in time order, from 0."}}}};
 }
 
-nlohmann::json sidecar_of(const bids::BoldRun& run, const clips::ClipStore& store, const WindowRanking& ranking,
-                          const std::string& key, const nlohmann::json& fingerprints) {
+nlohmann::json sidecar_of(const bids::BoldRun& run, const clips::ClipStore& store,
+                          const WindowRanking& ranking, const std::string& key,
+                          const nlohmann::json& fingerprints) {
   nlohmann::json more{{"Model", {{"Name", ranking.model}}},
                       {"Ranker", clips::name_of(ranking.options.ranker)},
                       {"WindowFrames", ranking.options.window_frames},
@@ -92,7 +96,8 @@ nlohmann::json sidecar_of(const bids::BoldRun& run, const clips::ClipStore& stor
     more["Stage1WeightsSHA256"] = ranking.stage1_sha256;
   }
   if (clips::has_scores(ranking.options.ranker)) {
-    more["Atlas"] = {{"Name", ranking.labels.name}, {"SHA256", ranking.labels.sha256}, {"Regions", ranking.labels.rows()}};
+    more["Atlas"] = {
+        {"Name", ranking.labels.name}, {"SHA256", ranking.labels.sha256}, {"Regions", ranking.labels.rows()}};
   }
   const nlohmann::json block = slimbrain_block({.stage = "rank",
                                                 .epoch = kRankEpoch,
@@ -101,8 +106,9 @@ nlohmann::json sidecar_of(const bids::BoldRun& run, const clips::ClipStore& stor
                                                 .fingerprints = fingerprints,
                                                 .more = more});
   const std::string note = ranking.model_note.empty() ? "" : " " + ranking.model_note;
-  nlohmann::json sidecar = grid_sidecar(run, "Windows of this run and which of them make up its clips." + note,
-                                        {"bids::" + bids::DerivativeDataset::relative_path(clip_store_name(run))}, block);
+  nlohmann::json sidecar =
+      grid_sidecar(run, "Windows of this run and which of them make up its clips." + note,
+                   {"bids::" + bids::DerivativeDataset::relative_path(clip_store_name(run))}, block);
   sidecar.update(column_descriptions());
   return sidecar;
 }
@@ -110,7 +116,8 @@ nlohmann::json sidecar_of(const bids::BoldRun& run, const clips::ClipStore& stor
 bool is_current(const bids::DerivativeDataset& output, const bids::BidsName& name, const std::string& key) {
   const nlohmann::json sidecar = output.committed_sidecar(name);
   const auto block = sidecar.find("Slimbrain");
-  return block != sidecar.end() && block->value("ConfigurationHash", "") == key && block->value("StageEpoch", 0) == kRankEpoch;
+  return block != sidecar.end() && block->value("ConfigurationHash", "") == key &&
+         block->value("StageEpoch", 0) == kRankEpoch;
 }
 
 /// 1 for the window with the highest score; empty without scores.
@@ -134,14 +141,17 @@ WindowRanking complete_ranking(WindowRanking ranking) {
     return ranking;
   }
   if (ranking.network.is_empty()) {
-    throw Error(message::kNoModel, "--ranker " + ranker + " needs stage-1 weights, and model " + ranking.model + " has none.",
+    throw Error(message::kNoModel,
+                "--ranker " + ranker + " needs stage-1 weights, and model " + ranking.model + " has none.",
                 {.remedy = "use --ranker variance, uniform, random, first or all"});
   }
   const model::GlobalMaeOptions& options = ranking.network->options();
-  if (options.rois != ranking.labels.rows()) {
-    throw Error(message::kUnfitModel, "The stage-1 weights of model " + ranking.model + " belong to another parcellation.",
-                {.expected = std::to_string(options.rois) + " regions",
-                 .found = std::to_string(ranking.labels.rows()) + " in " + ranking.labels.name});
+  const bool other = !ranking.atlas_sha256.empty() && ranking.atlas_sha256 != ranking.labels.sha256;
+  if (other || options.rois != ranking.labels.rows()) {
+    throw Error(message::kUnfitModel,
+                "The stage-1 weights of model " + ranking.model + " belong to another parcellation.",
+                {.expected = std::to_string(options.rois) + " regions " + ranking.atlas_sha256,
+                 .found = std::to_string(ranking.labels.rows()) + " regions " + ranking.labels.sha256});
   }
   ranking.options.window_frames = options.window_frames;
   ranking.stage1_sha256 = model::global_mae_sha256(ranking.network);
@@ -160,10 +170,12 @@ std::string windows_table(const std::vector<clips::RankedPiece>& pieces, const c
     const std::vector<int64_t> ranks = ranks_of(piece);
     for (size_t i = 0; i < piece.windows.size(); ++i) {
       const clips::Window& window = piece.windows[i];
-      const bool selected = std::binary_search(piece.selected.begin(), piece.selected.end(), static_cast<int64_t>(i));
+      const bool selected =
+          std::binary_search(piece.selected.begin(), piece.selected.end(), static_cast<int64_t>(i));
       text += number(start + static_cast<double>(window.first) * tr) + "\t" +
-              number(static_cast<double>(window.last - window.first) * tr) + "\t" + std::to_string(window.first) + "\t" +
-              std::to_string(window.last) + "\t" + (ranks.empty() ? "n/a\tn/a" : number(piece.scores[i]) + "\t" + std::to_string(ranks[i])) +
+              number(static_cast<double>(window.last - window.first) * tr) + "\t" +
+              std::to_string(window.first) + "\t" + std::to_string(window.last) + "\t" +
+              (ranks.empty() ? "n/a\tn/a" : number(piece.scores[i]) + "\t" + std::to_string(ranks[i])) +
               "\t" + (selected ? "true\t" + std::to_string(clip) : "false\tn/a") + "\n";
     }
   }
@@ -179,7 +191,8 @@ std::vector<clips::ClipFrames> clips_of_table(const fs::path& path) {
   const auto frame = [&](size_t row, const char* column) {
     const std::string* cell = table.cell(row, column);
     const std::optional<double> value = cell == nullptr ? std::nullopt : bids::to_number(*cell);
-    if (!value || *value < 0.0 || *value > 1e9 || *value != static_cast<double>(static_cast<int64_t>(*value))) {
+    if (!value || *value < 0.0 || *value > 1e9 ||
+        *value != static_cast<double>(static_cast<int64_t>(*value))) {
       fail("has no whole number under " + std::string(column) + " in row " + std::to_string(row + 1));
     }
     return static_cast<int64_t>(*value);
@@ -212,8 +225,8 @@ std::vector<clips::ClipFrames> clips_of_table(const fs::path& path) {
   return clips;
 }
 
-std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::BoldRun& run, const clips::ClipStore& store,
-                                            const WindowRanking& ranking) {
+std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::BoldRun& run,
+                                            const clips::ClipStore& store, const WindowRanking& ranking) {
   clips::RankOptions options = ranking.options;
   options.run_name = unit_name(grid_name(run));
   if (options.ranker == clips::Ranker::All || store.n_frames() < kClipFrames) {
@@ -232,8 +245,10 @@ std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::Bo
     return clips_of_table(call.output.path_of(name));
   }
   RunScores scores(call, store, ranking);
-  const std::vector<clips::RankedPiece> pieces = clips::rank_pieces(store.n_frames(), options, std::ref(scores));
-  const nlohmann::json fingerprints{{"bids::" + bids::DerivativeDataset::relative_path(store_name), fingerprint}};
+  const std::vector<clips::RankedPiece> pieces =
+      clips::rank_pieces(store.n_frames(), options, std::ref(scores));
+  const nlohmann::json fingerprints{
+      {"bids::" + bids::DerivativeDataset::relative_path(store_name), fingerprint}};
   const std::string text = windows_table(pieces, store);
   call.output.commit(name, sidecar_of(run, store, ranking, key, fingerprints),
                      [&](const fs::path& target) { write_text(target, text); });

@@ -21,13 +21,14 @@ struct WindowRanking {
   std::string model_note{};      // a sentence that the tables must carry (untrained_note)
   model::GlobalMae network{nullptr};
   std::string stage1_sha256{};
-  clips::RoiLabels labels{};  // only where windows have scores
+  std::string atlas_sha256{};  // of the regions that the weights belong to; empty = not known
+  clips::RoiLabels labels{};   // only where windows have scores
   int64_t passes_at_once = 8;
 };
 
-/// Completes a ranking: hash of the network's weights, the grid parcellation where `labels` is empty, windows as long
-/// as the network's. Errors SB4001 where the ranker needs stage-1 weights and there are none, SB4002 where they belong
-/// to another number of regions.
+/// Completes a ranking: hash of the network's weights, the grid parcellation where `labels` is empty, windows
+/// as long as the network's. Errors SB4001 where the ranker needs stage-1 weights and there are none, SB4002
+/// where they belong to another number of regions.
 WindowRanking complete_ranking(WindowRanking ranking);
 
 struct RankCall {
@@ -36,9 +37,10 @@ struct RankCall {
   bool force = false;
 };
 
-/// The clips of a run. The choice is read from the run's table of windows when that is current, else made and written
-/// (`<g>_desc-<model>windows_timeseries.tsv`, no table for ranker `all`). None when the run has fewer than 40 frames.
-/// Hold the participant's lock. Errors of the clip store and the scores; SB6001 when stopped.
+/// The clips of a run. The choice is read from the run's table of windows when that is current, else made and
+/// written
+/// (`<g>_desc-<model>windows_timeseries.tsv`, no table for ranker `all`). None when the run has fewer than 40
+/// frames. Hold the participant's lock. Errors of the clip store and the scores; SB6001 when stopped.
 std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::BoldRun& run,
                                             const clips::ClipStore& store, const WindowRanking& ranking);
 
