@@ -85,11 +85,17 @@ at::Tensor Pretraining::forward_jepa(const PretrainingBatch& batch, uint64_t epo
     sums.region_rows[i] += output.region_rows[i];
   }
   if (logged) {
-    sums.targets.push_back(output.targets);
-    sums.predictions.push_back(output.predictions);
-    for (const model::RowCell& cell : output.target_cells) {
-      sums.cells.push_back(model::final_cell_index(cell));
+    // Rows of the first mask of a clip: a cell that occurs twice is then in two clips.
+    std::vector<int64_t> rows;
+    for (size_t i = 0; i < output.target_cells.size(); ++i) {
+      if (output.target_cells[i].clip % options_.masks_per_clip == 0) {
+        rows.push_back(static_cast<int64_t>(i));
+        sums.cells.push_back(model::final_cell_index(output.target_cells[i]));
+      }
     }
+    const at::Tensor index = model::index_tensor(rows, output.targets.device());
+    sums.targets.push_back(output.targets.index_select(0, index));
+    sums.predictions.push_back(output.predictions.index_select(0, index));
   }
   return output.loss_sum;
 }
@@ -164,6 +170,31 @@ PretrainingLosses Pretraining::finish_validation() {
   const PretrainingLosses losses = read(validation_);
   validation_ = {};
   return losses;
+}
+
+Parameters Pretraining::state() const {
+  Parameters all;
+  const auto add = [&all](const std::string& prefix, const Parameters& parameters) {
+    for (const auto& [key, tensor] : parameters) {
+      all[prefix + key] = tensor;
+    }
+  };
+  add("online.", optimiser_->masters());
+  add("exp_avg.", optimiser_->first_moments());
+  add("exp_avg_sq.", optimiser_->second_moments());
+  if (ema_) {
+    add("ema.", ema_->averages());
+  }
+  return all;
+}
+
+void Pretraining::resume(int64_t steps_taken, const CollapseWatch::State& watch) {
+  optimiser_->set_steps_taken(steps_taken);
+  optimiser_->publish_masters();
+  if (ema_) {
+    ema_->publish();
+  }
+  watch_.restore(watch);
 }
 
 Parameters Pretraining::exported(bool from_target) const {

@@ -77,6 +77,10 @@ class Pretraining {
   /// heads (or the online ones) with the predictor, float32.
   const Parameters& online() const { return optimiser_->masters(); }
   Parameters exported(bool from_target) const;
+  /// All tensors that a resumed run needs, float32: `online.KEY`, `exp_avg.KEY`, `exp_avg_sq.KEY`, `ema.KEY`.
+  /// Write into them, then call `resume` with the rest of the state.
+  Parameters state() const;
+  void resume(int64_t steps_taken, const CollapseWatch::State& watch);
   Optimiser& optimiser() { return *optimiser_; }
   Ema* ema() { return ema_ ? &*ema_ : nullptr; }  // null for MAE
   CollapseWatch& watch() { return watch_; }

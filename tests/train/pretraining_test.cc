@@ -81,6 +81,43 @@ TEST(Pretraining, IsTheSameBitForBitAgain) {
   }
 }
 
+TEST(Pretraining, ResumedEqualsUninterruptedBitForBit) {
+  for (const at::ScalarType type : {at::kFloat, at::kBFloat16}) {
+    const auto step = [](Pretraining& training, uint64_t k) {
+      training.accumulate(batch({2 * k, 2 * k + 1}), 0, k, true);
+      return training.finish_step();
+    };
+    Pretraining straight(tiny(Objective::Jepa), at::kCPU, type), first(tiny(Objective::Jepa), at::kCPU, type);
+    for (uint64_t k = 0; k < 4; ++k) {
+      step(straight, k);
+    }
+    step(first, 0);
+    step(first, 1);
+    Pretraining second(tiny(Objective::Jepa), at::kCPU, type);
+    model::copy_values(first.state(), second.state());
+    second.resume(first.optimiser().steps_taken(), first.watch().state());
+    step(second, 2);
+    step(second, 3);
+    const Parameters expected = straight.state();
+    EXPECT_EQ(expected.size(), second.state().size());
+    for (const auto& [key, tensor] : second.state()) {
+      EXPECT_TRUE(at::equal(tensor, expected.at(key))) << key;
+    }
+    EXPECT_EQ(straight.watch().state().consecutive, second.watch().state().consecutive);
+  }
+}
+
+TEST(Pretraining, SeveralMasksAClipAreMonitoredOnce) {
+  PretrainingOptions options = tiny(Objective::Jepa);
+  options.jepa.target_input = model::TargetInput::Full;
+  options.masks_per_clip = 3;
+  Pretraining training(options);
+  training.accumulate(batch({0}), 0, 0, true);
+  const StepReport report = training.finish_step();
+  EXPECT_TRUE(std::isnan(report.monitors->input_share)) << "one clip shares no cell with another";
+  EXPECT_TRUE(report.finite);
+}
+
 TEST(Pretraining, ExportsTheTargetsEncoderWithThePredictor) {
   Pretraining training(tiny(Objective::Jepa));
   training.accumulate(batch({0, 1}), 0, 0, false);
