@@ -99,7 +99,12 @@ std::vector<SplitItem> items_of(const Problem& problem, const Parts& parts) {
 Predictions cross_predict(const FeatureTable& features, const Problem& problem, const FitOptions& options) {
   std::map<std::string, size_t> place;
   for (size_t i = 0; i < features.keys.size(); ++i) {
-    place[features.keys[i]] = i;
+    if (!place.try_emplace(features.keys[i], i).second) {
+      throw Error(message::kBug, "two rows of features for " + features.keys[i]);
+    }
+  }
+  if (features.values.size() != features.keys.size() * static_cast<size_t>(features.columns)) {
+    throw Error(message::kBug, "a table of features has a wrong number of values");
   }
   const auto gather = [&](const std::vector<const SplitRow*>& rows) {
     std::vector<double> values;

@@ -33,8 +33,8 @@ struct FeatureTable {
 
 /// Predictions of the linear fit for the test participants of each fold (or of the hold-out): the penalty is
 /// chosen by 5 inner folds, and the fit made, over training and validation participants together.
-/// Participants without features are left out. Error SB3002 when a class or everything is missing from a
-/// training part.
+/// Participants without features are left out. Error SB3002 when a class has fewer than two
+/// participants in a training part (inner folds need them), SB9001 when a key has two rows (see mean_by_key).
 Predictions cross_predict(const FeatureTable& features, const Problem& problem,
                           const FitOptions& options = {});
 

@@ -115,6 +115,18 @@ TEST(CrossPredict, UsesNothingOfTheTestedParticipants) {
   }
 }
 
+TEST(CrossPredict, ParticipantsWithoutFeaturesOrTruthAreLeftOutAndTwoRowsForOneRefused) {
+  Cohort c = cohort(40, 2, 1, 2, 9);
+  c.problem.truth.erase("D/sub-100");
+  c.features.keys.pop_back();
+  c.features.values.resize(c.features.values.size() - 2);
+  const Predictions predictions = cross_predict(c.features, c.problem);
+  EXPECT_EQ(predictions.rows.size(), 38u);
+  EXPECT_EQ(predictions.rows.front().key, "D/sub-101");
+  c.features.keys[5] = c.features.keys[6];
+  EXPECT_THROW(cross_predict(c.features, c.problem), Error);
+}
+
 TEST(CrossPredict, AClassMissingFromATrainingFoldIsAnError) {
   Cohort c = cohort(20, 2, 1, 2, 4);
   bool kept = false;  // one member of class 1 stays: the fold that tests it trains without it
