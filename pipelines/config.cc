@@ -18,8 +18,9 @@ namespace {
 
 constexpr int kRecipeFormat = 1;
 // Read elsewhere, not fields.
-const std::set<std::string> kOtherVariables{"SLIMBRAIN_MODELS", "SLIMBRAIN_CONTAINER_URI", "SLIMBRAIN_CONTAINER_TAG",
-                                            "SLIMBRAIN_CONTAINER_DIGEST", "SLIMBRAIN_CONTAINER_TYPE"};
+const std::set<std::string> kOtherVariables{"SLIMBRAIN_MODELS", "SLIMBRAIN_CONTAINER_URI",
+                                            "SLIMBRAIN_CONTAINER_TAG", "SLIMBRAIN_CONTAINER_DIGEST",
+                                            "SLIMBRAIN_CONTAINER_TYPE"};
 
 std::string variable_of(const Field& field) {
   std::string name = "SLIMBRAIN_" + field.key;
@@ -54,8 +55,10 @@ void apply_config_file(const std::vector<Field>& fields, const std::string& path
     recipe = recipe["config"];  // a run record replays its call's settings
   } else if (recipe.is_object() && recipe.contains("slimbrain_config")) {
     if (recipe["slimbrain_config"] != kRecipeFormat) {
-      throw Error(message::kBadValue, "The recipe has format " + recipe["slimbrain_config"].dump() + "; this program reads 1.",
-                  {.file = path, .remedy = "use a newer slimbrain, or write the recipe anew with --print-config"});
+      throw Error(
+          message::kBadValue,
+          "The recipe has format " + recipe["slimbrain_config"].dump() + "; this program reads 1.",
+          {.file = path, .remedy = "use a newer slimbrain, or write the recipe anew with --print-config"});
     }
     recipe.erase("slimbrain_config");
   } else {
@@ -83,14 +86,17 @@ std::vector<std::string> apply_environment(const std::vector<Field>& fields, Ori
     if (!name.starts_with("SLIMBRAIN_") || kOtherVariables.contains(name)) {
       continue;
     }
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return variable_of(f) == name; });
+    const auto field =
+        std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return variable_of(f) == name; });
     if (field == fields.end()) {
-      warnings.push_back("The environment variable " + name + " is unknown and has no effect; the nearest is " +
-                         nearest(name, known) + ".");
+      warnings.push_back("The environment variable " + name +
+                         " is unknown and has no effect; the nearest is " + nearest(name, known) + ".");
       continue;
     }
     const std::string value = text.substr(equals + 1);
-    field->set(value_from_words(*field, field->type == "list" ? split_commas(value) : std::vector{value}, name), name);
+    field->set(
+        value_from_words(*field, field->type == "list" ? split_commas(value) : std::vector{value}, name),
+        name);
     origins[field->path] = "environment " + name;
   }
   return warnings;

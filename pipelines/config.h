@@ -20,28 +20,36 @@ struct InputOptions {
   template <class Visit>
   static void fields(Visit&& visit) {
     visit("derivatives", &InputOptions::derivatives,
-          "where MNI-space BOLD is: NAME=PATH or PATH; the first that holds a run wins");
-    visit("input_type", &InputOptions::input_type, "auto, raw, fmriprep, hcp or derivative: forces the producer");
-    visit("space", &InputOptions::space, "space label of the derivative image (empty: best of the usable ones)");
+          "NAME=PATH or PATH. participant: where MNI-space BOLD is, the first that holds a run wins; group: "
+          "further output folders");
+    visit("input_type", &InputOptions::input_type,
+          "auto, raw, fmriprep, hcp or derivative: forces the producer");
+    visit("space", &InputOptions::space,
+          "space label of the derivative image (empty: best of the usable ones)");
     visit("res", &InputOptions::res, "resolution label of the derivative image");
     visit("desc", &InputOptions::desc, "desc label of the derivative image (empty: preproc)");
-    visit("repetition_time", &InputOptions::repetition_time, "replaces a missing or contradictory repetition time, s");
+    visit("repetition_time", &InputOptions::repetition_time,
+          "replaces a missing or contradictory repetition time, s");
   }
 };
 
 struct SelectOptions {
-  std::vector<std::string> participant_label{}, exclude_participant_label{}, session_label{}, task_label{}, run_label{};
+  std::vector<std::string> participant_label{}, exclude_participant_label{}, session_label{}, task_label{},
+      run_label{};
   std::vector<std::string> filter{};
   std::string bids_filter_file{};
   template <class Visit>
   static void fields(Visit&& visit) {
-    visit("participant_label", &SelectOptions::participant_label, "only these participants (with or without sub-)");
-    visit("exclude_participant_label", &SelectOptions::exclude_participant_label, "all but these participants");
+    visit("participant_label", &SelectOptions::participant_label,
+          "only these participants (with or without sub-)");
+    visit("exclude_participant_label", &SelectOptions::exclude_participant_label,
+          "all but these participants");
     visit("session_label", &SelectOptions::session_label, "only these sessions");
     visit("task_label", &SelectOptions::task_label, "only these tasks");
     visit("run_label", &SelectOptions::run_label, "only these runs (1 = 01)");
     visit("filter", &SelectOptions::filter, "ENTITY=VALUE of the BOLD file, for example acq=mb");
-    visit("bids_filter_file", &SelectOptions::bids_filter_file, "JSON file of entity filters, as other BIDS Apps take it");
+    visit("bids_filter_file", &SelectOptions::bids_filter_file,
+          "JSON file of entity filters, as other BIDS Apps take it");
   }
 };
 
@@ -51,17 +59,17 @@ struct ResourceOptions {
   std::string device = "auto", precision = "fp32";
   template <class Visit>
   static void fields(Visit&& visit) {
-    visit("nprocs", &ResourceOptions::nprocs, "threads of the whole process (default: what the machine or job grants)",
-          Role::Run);
-    visit("mem", &ResourceOptions::mem, "memory budget with a unit, for example 8GB (default: what the job grants)",
-          Role::Run);
-    visit("runs_at_once", &ResourceOptions::runs_at_once, "runs prepared in parallel (default: by memory and threads)",
-          Role::Run);
+    visit("nprocs", &ResourceOptions::nprocs,
+          "threads of the whole process (default: what the machine or job grants)", Role::Run);
+    visit("mem", &ResourceOptions::mem,
+          "memory budget with a unit, for example 8GB (default: what the job grants)", Role::Run);
+    visit("runs_at_once", &ResourceOptions::runs_at_once,
+          "runs prepared in parallel (default: by memory and threads)", Role::Run);
     visit("device", &ResourceOptions::device, "auto, cpu, cuda or cuda:N", Role::Run);
     visit("precision", &ResourceOptions::precision, "fp32, or bf16 on CUDA; changes embeddings by about 1e-2",
           Role::Run);
-    visit("batch_size", &ResourceOptions::batch_size, "clips per forward pass (default: 1 on CPU, 16 on CUDA)",
-          Role::Run);
+    visit("batch_size", &ResourceOptions::batch_size,
+          "clips per forward pass (default: 1 on CPU, 16 on CUDA)", Role::Run);
   }
 };
 
@@ -74,7 +82,8 @@ struct EmbedOptions {
     visit("model", &EmbedOptions::model,
           "model folder, or a name looked up in OUT_DIR/models and $SLIMBRAIN_MODELS", Role::Run);
     visit("ranker", &EmbedOptions::ranker,
-          "which clips: all (every non-overlapping 40-frame clip) or uniform (8 evenly spaced windows of 5 frames)");
+          "which clips: all (every non-overlapping 40-frame clip) or uniform (8 evenly spaced windows of 5 "
+          "frames)");
     visit("background", &EmbedOptions::background, "token, unit or none (empty: the model's own)");
   }
 };
@@ -84,7 +93,8 @@ struct RunOptions {
   bool force = false, dry_run = false, print_config = false, stop_on_first_crash = false;
   template <class Visit>
   static void fields(Visit&& visit) {
-    visit("stages", &RunOptions::stages, "stages to do: prep, embed (default: both)");
+    visit("stages", &RunOptions::stages,
+          "participant: prep, embed (default: both); group: index, aggregate (default: aggregate)");
     visit("force", &RunOptions::force, "redo units that are complete and current");
     visit("dry_run", &RunOptions::dry_run, "show what would be done and why; write nothing");
     visit("print_config", &RunOptions::print_config, "show every setting with its origin; do nothing");
@@ -125,11 +135,12 @@ struct Config {
 /// The table of all fields of a config, bound to it.
 std::vector<Field> config_fields(Config& config);
 
-/// Where each setting's value came from: path -> "default", "file F", "environment", "flag". Absent = default.
+/// Where each setting's value came from: path -> "default", "file F", "environment", "flag". Absent =
+/// default.
 using Origins = std::map<std::string, std::string>;
 
-/// Applies a recipe file ({"slimbrain_config": 1, "prep": {...}}) or a run record (its "config"). Positionals and the
-/// section `run` are not part of a recipe. Errors SB1006, SB1002, SB2019, SB2101.
+/// Applies a recipe file ({"slimbrain_config": 1, "prep": {...}}) or a run record (its "config"). Positionals
+/// and the section `run` are not part of a recipe. Errors SB1006, SB1002, SB2019, SB2101.
 void apply_config_file(const std::vector<Field>& fields, const std::string& path, Origins& origins);
 
 /// Applies SLIMBRAIN_<FLAG> variables; returns a sentence for each unknown SLIMBRAIN_* variable.

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/doctor.h"
 
+#include <ATen/Parallel.h>
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/zeros.h>
+#include <c10/core/InferenceMode.h>
+#include <c10/util/Exception.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
-
-#include <ATen/Parallel.h>
-#include <ATen/core/Tensor.h>
-#include <ATen/ops/zeros.h>
-#include <c10/core/InferenceMode.h>
-#include <c10/util/Exception.h>
 
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -87,11 +87,12 @@ std::string self_test(const std::string& name, at::Tensor& reference) {
   if (!reference.defined()) {
     reference = feature;
     const bool finite = std::isfinite(feature.sum().item<float>());
-    std::snprintf(text, sizeof text, "%s: %s, %.1f s, peak memory %s", name.c_str(), finite ? "passed" : "FAILED: not finite",
-                  seconds, format_bytes(peak_memory()).c_str());
+    std::snprintf(text, sizeof text, "%s: %s, %.1f s, peak memory %s", name.c_str(),
+                  finite ? "passed" : "FAILED: not finite", seconds, format_bytes(peak_memory()).c_str());
     return text;
   }
-  const float difference = (feature - reference).abs().max().item<float>() / reference.abs().max().item<float>();
+  const float difference =
+      (feature - reference).abs().max().item<float>() / reference.abs().max().item<float>();
   std::snprintf(text, sizeof text, "%s: %s (differs from cpu by %.1e), %.1f s", name.c_str(),
                 difference < 1e-3f ? "passed" : "FAILED", static_cast<double>(difference), seconds);
   return text;
@@ -101,14 +102,17 @@ std::string self_test(const std::string& name, at::Tensor& reference) {
 
 int run_doctor(const Config& config) {
   std::vector<Finding> findings;
-  const auto add = [&](const std::string& topic, const std::string& text) { findings.push_back({topic, text}); };
+  const auto add = [&](const std::string& topic, const std::string& text) {
+    findings.push_back({topic, text});
+  };
   const Limit threads = detect_threads(), memory = detect_memory();
   add("version", std::string(kVersion));
   add("processor", processor() + ", " + instruction_set());
   add("threads", std::to_string(threads.value) + " (" + threads.source + ")");
   add("memory", format_bytes(memory.value) + " (" + memory.source + ")");
   add("CUDA plugin", model::cuda_plugin_status());
-  add("templates", found_under("TEMPLATEFLOW_HOME", "tpl-") + "; the brain mask of MNI152NLin2009aSym is built in");
+  add("templates",
+      found_under("TEMPLATEFLOW_HOME", "tpl-") + "; the brain mask of MNI152NLin2009aSym is built in");
   add("models", found_under("SLIMBRAIN_MODELS", ""));
 
   at::set_num_threads(static_cast<int>(config.resources.nprocs.value_or(threads.value)));
@@ -133,7 +137,8 @@ int run_doctor(const Config& config) {
     } catch (const std::exception& error) {
       add("self-test", name + ": FAILED: " + error.what());
     }
-    if (findings.back().text.find("FAILED") != std::string::npos && name.starts_with(config.resources.device)) {
+    if (findings.back().text.find("FAILED") != std::string::npos &&
+        name.starts_with(config.resources.device)) {
       exit_code = static_cast<int>(Fault::Unavailable);
     }
   }

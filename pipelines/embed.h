@@ -8,10 +8,12 @@
 
 namespace slim::pipelines {
 
-/// Embeds the clips of the job's clip stores: a TSV of 512-vectors per clip and per run. What is current is left alone.
+/// Embeds the clips of the job's clip stores: a TSV of 512-vectors per clip and per run. What is current is
+/// left alone.
 void run_embed(const Job& job);
 
-/// Checks, before any work, that the model is there and fits and that the device can be used; returns the settled device
+/// Checks, before any work, that the model is there and fits and that the device can be used; returns the
+/// settled device
 /// ("cpu", "cuda:0"). Errors SB4001, SB4002, SB4003.
 std::string check_embedding(const Config& config, const std::filesystem::path& out_dir, Log& log);
 

@@ -43,7 +43,8 @@ class HeldLocks {
   std::map<std::string, ParticipantLock> held_;
 };
 
-UnitResult attempt(const std::string& stage, const std::string& unit, Log& log, const std::function<UnitReport()>& work) {
+UnitResult attempt(const std::string& stage, const std::string& unit, Log& log,
+                   const std::function<UnitReport()>& work) {
   UnitResult result{.stage = stage, .unit = unit};
   const auto fail = [&](const Error& error) {
     result.outcome = Outcome::Failed;
@@ -62,9 +63,11 @@ UnitResult attempt(const std::string& stage, const std::string& unit, Log& log, 
   } catch (const Error& error) {
     fail(error);
   } catch (const std::bad_alloc&) {
-    fail(Error(message::kNoMemory, "Memory ran out.", {.remedy = "ask for more memory, or use --runs-at-once 1"}));
+    fail(Error(message::kNoMemory, "Memory ran out.",
+               {.remedy = "ask for more memory, or use --runs-at-once 1"}));
   } catch (const std::exception& error) {
-    fail(Error(message::kBug, std::string("Internal error: ") + error.what(), {.remedy = "please report it with the run record in logs/"}));
+    fail(Error(message::kBug, std::string("Internal error: ") + error.what(),
+               {.remedy = "please report it with the run record in logs/"}));
   }
   result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   return result;
@@ -74,10 +77,14 @@ std::string words_for(const UnitResult& result) {
   char seconds[32];
   std::snprintf(seconds, sizeof seconds, "%.1f s", result.seconds);
   switch (result.outcome) {
-    case Outcome::Done: return "done in " + std::string(seconds) + (result.reason.empty() ? "" : ", " + result.reason);
-    case Outcome::UpToDate: return "up to date";
-    case Outcome::Failed: return "failed (" + result.code + ")";
-    case Outcome::Excluded: return "left out: " + result.reason;
+    case Outcome::Done:
+      return "done in " + std::string(seconds) + (result.reason.empty() ? "" : ", " + result.reason);
+    case Outcome::UpToDate:
+      return "up to date";
+    case Outcome::Failed:
+      return "failed (" + result.code + ")";
+    case Outcome::Excluded:
+      return "left out: " + result.reason;
   }
   return "";
 }
@@ -106,7 +113,9 @@ void for_each_run(const Job& job, const std::string& stage, int workers, const U
       }
       progress.finish_unit(unit, words_for(result));
       give_up = give_up || (job.config.run.stop_on_first_crash && result.outcome == Outcome::Failed);
-      job.log.event("unit", {{"stage", stage}, {"unit", unit}, {"outcome", words_for(result)}, {"seconds", result.seconds}});
+      job.log.event(
+          "unit",
+          {{"stage", stage}, {"unit", unit}, {"outcome", words_for(result)}, {"seconds", result.seconds}});
       job.record.add(std::move(result));
     }
   };
@@ -120,7 +129,8 @@ void for_each_run(const Job& job, const std::string& stage, int workers, const U
   }
 }
 
-bool is_current(const Job& job, const bids::BidsName& primary, const std::string& hash, const nlohmann::json& fingerprints) {
+bool is_current(const Job& job, const bids::BidsName& primary, const std::string& hash,
+                const nlohmann::json& fingerprints) {
   const nlohmann::json sidecar = job.output.committed_sidecar(primary);
   const auto block = sidecar.find("Slimbrain");
   return block != sidecar.end() && block->value("ConfigurationHash", "") == hash &&

@@ -19,7 +19,7 @@ namespace slim::pipelines {
 /// What every stage of one call shares.
 struct Job {
   const Config& config;
-  const std::vector<Field>& fields;            // bound to config
+  const std::vector<Field>& fields;  // bound to config
   const std::vector<bids::BoldRun>& runs;
   const bids::DerivativeDataset& output;
   Log& log;
@@ -28,7 +28,7 @@ struct Job {
   const std::atomic<bool>& stop;
   int threads;
   int64_t memory_bytes;
-  std::string device;                          // settled: "cpu" or "cuda:N"
+  std::string device;  // settled: "cpu" or "cuda:N"
 };
 
 /// What a unit's work gives back: whether it was current already, and a few words for the log.
@@ -38,14 +38,17 @@ struct UnitReport {
 };
 
 /// The work of a stage on one run; `progress` takes (done, total) of frames or clips.
-using UnitWork = std::function<UnitReport(const bids::BoldRun& run, const std::function<void(int64_t, int64_t)>& progress)>;
+using UnitWork = std::function<UnitReport(const bids::BoldRun& run,
+                                          const std::function<void(int64_t, int64_t)>& progress)>;
 
-/// Does a stage's work on every run of the job, `workers` runs at a time, each under its participant's lock. A failing
-/// run is recorded and the others go on. Returns early when the stop flag is raised.
+/// Does a stage's work on every run of the job, `workers` runs at a time, each under its participant's lock.
+/// A failing run is recorded and the others go on. Returns early when the stop flag is raised.
 void for_each_run(const Job& job, const std::string& stage, int workers, const UnitWork& work);
 
-/// True when the unit's primary file exists and its sidecar's Slimbrain block has this hash and these input fingerprints.
-bool is_current(const Job& job, const bids::BidsName& primary, const std::string& hash, const nlohmann::json& fingerprints);
+/// True when the unit's primary file exists and its sidecar's Slimbrain block has this hash and these input
+/// fingerprints.
+bool is_current(const Job& job, const bids::BidsName& primary, const std::string& hash,
+                const nlohmann::json& fingerprints);
 
 /// A run's name for people: sub-01_task-rest_run-1.
 std::string unit_name(const bids::BidsName& run);

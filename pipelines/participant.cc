@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/participant.h"
 
+#include <tbb/global_control.h>
+
 #include <algorithm>
 #include <cstdio>
-
-#include <tbb/global_control.h>
 
 #include "bids/filter.h"
 #include "core/error.h"
@@ -100,8 +100,8 @@ void print_plan(const ParticipantCall& call, const bids::RunSearch& search, cons
   for (const StageEntry* stage : chosen) {
     text += " " + std::string(stage->name);
   }
-  text += "\nthreads: " + std::to_string(threads.value) + " (" + threads.source + ")\nmemory: " +
-          format_bytes(memory.value) + " (" + memory.source + ")\n";
+  text += "\nthreads: " + std::to_string(threads.value) + " (" + threads.source +
+          ")\nmemory: " + format_bytes(memory.value) + " (" + memory.source + ")\n";
   int64_t largest = 0;
   for (const bids::BoldRun& run : search.runs) {
     largest = std::max(largest, memory_for(run, call.config));
@@ -122,7 +122,8 @@ std::string settings_text(const std::vector<Field>& fields, const Origins& origi
   std::string text;
   for (const Field& field : fields) {
     const auto origin = origins.find(field.path);
-    text += field.path + " = " + field.get().dump() + "  (" + (origin == origins.end() ? "default" : origin->second) + ")\n";
+    text += field.path + " = " + field.get().dump() + "  (" +
+            (origin == origins.end() ? "default" : origin->second) + ")\n";
   }
   return text;
 }
@@ -133,7 +134,8 @@ int run_participant(ParticipantCall call, Log& log) {
     std::fputs(settings_text(fields, call.origins).c_str(), stdout);
     return 0;
   }
-  const ProgressStyle progress = progress_style(call.config.report.progress, log.json() || log.level() == Level::Quiet);
+  const ProgressStyle progress =
+      progress_style(call.config.report.progress, log.json() || log.level() == Level::Quiet);
   std::vector<const StageEntry*> chosen = chosen_stages(call.config.run.stages);
   Limit threads = detect_threads();
   if (call.config.resources.nprocs) {
@@ -147,7 +149,8 @@ int run_participant(ParticipantCall call, Log& log) {
     }
   }
   bids::check_output_place(call.bids_dir, call.out_dir);
-  const bool embeds = std::any_of(chosen.begin(), chosen.end(), [](const StageEntry* s) { return s->name == "embed"; });
+  const bool embeds =
+      std::any_of(chosen.begin(), chosen.end(), [](const StageEntry* s) { return s->name == "embed"; });
   const std::string device =
       embeds && !call.config.run.dry_run ? check_embedding(call.config, call.out_dir, log) : "cpu";
   const bids::RunSearch search = bids::find_bold_runs(request_of(call, static_cast<int>(threads.value)));
@@ -171,10 +174,11 @@ int run_participant(ParticipantCall call, Log& log) {
   }
   const bids::DerivativeDataset output = bids::DerivativeDataset::open(
       call.out_dir, facts,
-      {.exclusively = [&](const std::function<void()>& work) {
-         const ParticipantLock lock = ParticipantLock::wait(call.out_dir, "dataset");
-         work();
-       },
+      {.exclusively =
+           [&](const std::function<void()>& work) {
+             const ParticipantLock lock = ParticipantLock::wait(call.out_dir, "dataset");
+             work();
+           },
        .replace_configuration = call.config.run.force});
   for (const std::string& warning : output.warnings()) {
     log.warn(warning);
@@ -190,21 +194,28 @@ int run_participant(ParticipantCall call, Log& log) {
   log.say(Level::Normal, "output: " + fs::absolute(call.out_dir).lexically_normal().string());
   for (const bids::RunSearch::Failed& failed : search.failed) {
     log.error(failed.error.within(failed.path));
-    record.add({.stage = std::string(chosen.front()->name), .unit = unit_name(failed.name), .outcome = Outcome::Failed,
-                .reason = failed.error.sentence(), .code = std::string(failed.error.code()), .fault = failed.error.fault()});
+    record.add({.stage = std::string(chosen.front()->name),
+                .unit = unit_name(failed.name),
+                .outcome = Outcome::Failed,
+                .reason = failed.error.sentence(),
+                .code = std::string(failed.error.code()),
+                .fault = failed.error.fault()});
   }
 
-  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(threads.value));
+  const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                  static_cast<size_t>(threads.value));
   const std::atomic<bool>& stop = watch_stop_signals();
-  const Job job{call.config, fields, search.runs, output, log, record, progress, stop,
-                static_cast<int>(threads.value), memory.value, device};
+  const Job job{
+      call.config,  fields, search.runs, output, log, record, progress, stop, static_cast<int>(threads.value),
+      memory.value, device};
   for (const StageEntry* stage : chosen) {
     if (!stop) {
       stage->run(job);
     }
   }
   if (stop) {
-    log.error(Error(message::kStopped, std::string("Stopped by ") + stop_signal_name() + "; everything finished is committed.",
+    log.error(Error(message::kStopped,
+                    std::string("Stopped by ") + stop_signal_name() + "; everything finished is committed.",
                     {.remedy = "run the same call again: it continues"}));
   }
   std::printf("%s\n", record.close(stop).c_str());

@@ -18,8 +18,9 @@ struct ParticipantCall {
   std::vector<std::string> argv;
 };
 
-/// Does the chosen stages on the selected runs. Returns the exit code and prints the last line to standard output.
-/// Errors when the call could not go on; nothing is written before inputs, settings and model are known to be usable.
+/// Does the chosen stages on the selected runs. Returns the exit code and prints the last line to standard
+/// output. Errors when the call could not go on; nothing is written before inputs, settings and model are
+/// known to be usable.
 int run_participant(ParticipantCall call, Log& log);
 
 /// Every setting with its value and origin, a line each.

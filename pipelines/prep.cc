@@ -57,26 +57,32 @@ nlohmann::json sources_of(const nlohmann::json& fingerprints) {
 }
 
 /// A 3-D image on the SLIM grid.
-bids::DerivativeFile image_file(const bids::BidsName& name, nlohmann::json sidecar, std::vector<float> values, bool mask) {
+bids::DerivativeFile image_file(const bids::BidsName& name, nlohmann::json sidecar, std::vector<float> values,
+                                bool mask) {
   return {name, std::move(sidecar), [values = std::move(values), mask](const fs::path& path) {
             image::write_nifti(path, image::slim_grid(), values, {.form_code = 4, .as_uint8 = mask});
           }};
 }
 
 /// Everything that a prepared run becomes on disk, the clip store last.
-std::vector<bids::DerivativeFile> files_of(const bids::BoldRun& run, preproc::PreparedRun prepared, const std::string& hash,
-                                           const nlohmann::json& fingerprints) {
+std::vector<bids::DerivativeFile> files_of(const bids::BoldRun& run, preproc::PreparedRun prepared,
+                                           const std::string& hash, const nlohmann::json& fingerprints) {
   nlohmann::json more{{"ZScore", prepared.metadata.at("zscore")},
                       {"SourceRepetitionTime", std::stod(prepared.metadata.at("source_repetition_time_s"))},
                       {"DummyVolumes", run.dummy_volumes}};
   if (run.confounds || run.movement_regressors) {
     more["Confounds"] = {{"Applied", false}, {"Source", run.confounds_uri}};
   }
-  const nlohmann::json block = slimbrain_block(
-      {.stage = "prep", .epoch = kPrepEpoch, .hash = hash, .fingerprints = fingerprints, .more = std::move(more)});
+  const nlohmann::json block = slimbrain_block({.stage = "prep",
+                                                .epoch = kPrepEpoch,
+                                                .hash = hash,
+                                                .fingerprints = fingerprints,
+                                                .more = std::move(more)});
   const nlohmann::json sources = sources_of(fingerprints);
   const bids::BidsName grid = grid_name(run);
-  const auto sidecar = [&](const char* description) { return grid_sidecar(run, description, sources, block); };
+  const auto sidecar = [&](const char* description) {
+    return grid_sidecar(run, description, sources, block);
+  };
 
   std::vector<bids::DerivativeFile> files;
   nlohmann::json mask = sidecar("Brain of this run on the SLIM grid.");
@@ -85,17 +91,21 @@ std::vector<bids::DerivativeFile> files_of(const bids::BoldRun& run, preproc::Pr
                              {prepared.mask.begin(), prepared.mask.end()}, true));
   nlohmann::json mean = sidecar("Mean over time, in the units of the input.");
   mean["SkullStripped"] = true;
-  files.push_back(image_file(grid.with("stat", "mean").with_suffix("boldmap"), std::move(mean), std::move(prepared.mean), false));
+  files.push_back(image_file(grid.with("stat", "mean").with_suffix("boldmap"), std::move(mean),
+                             std::move(prepared.mean), false));
   nlohmann::json tsnr = sidecar("Mean over standard deviation in time.");
   tsnr["SkullStripped"] = true;
-  files.push_back(image_file(grid.with("stat", "tsnr").with_suffix("boldmap"), std::move(tsnr), std::move(prepared.tsnr), false));
+  files.push_back(image_file(grid.with("stat", "tsnr").with_suffix("boldmap"), std::move(tsnr),
+                             std::move(prepared.tsnr), false));
 
-  nlohmann::json store = sidecar("Run packed for the model: float16 z-scores of the brain tokens (docs/files-on-disk.md).");
+  nlohmann::json store =
+      sidecar("Run packed for the model: float16 z-scores of the brain tokens (docs/files-on-disk.md).");
   store["RepetitionTime"] = std::stod(prepared.metadata.at("repetition_time_s"));
   nlohmann::json qc = preproc::to_json(prepared.qc);
   qc["Slimbrain"] = block;
   qc["warnings"] = prepared.warnings;
-  files.push_back({run.name.raw().with("desc", "slimprep").with_suffix("qc").with_extension(".json"), std::move(qc), {}});
+  files.push_back(
+      {run.name.raw().with("desc", "slimprep").with_suffix("qc").with_extension(".json"), std::move(qc), {}});
   if (run.metadata->contains("TaskName")) {
     store["TaskName"] = run.metadata->at("TaskName");
   }
@@ -110,7 +120,8 @@ std::vector<bids::DerivativeFile> files_of(const bids::BoldRun& run, preproc::Pr
   return files;
 }
 
-/// Sentences that were shown already: one that holds for every run (its template family, say) is a warning only once.
+/// Sentences that were shown already: one that holds for every run (its template family, say) is a warning
+/// only once.
 class Shown {
  public:
   bool is_new(const std::string& sentence) {
@@ -130,18 +141,20 @@ UnitReport prepare_run(const Job& job, const bids::BoldRun& run, const std::stri
     return {Outcome::UpToDate};
   }
   job.output.remove_stale_partials(run.participant);
-  preproc::PreparedRun prepared =
-      preproc::prepare_mni(input_of(run, job.config), job.config.prep, {.frames = progress, .stop = &job.stop});
+  preproc::PreparedRun prepared = preproc::prepare_mni(input_of(run, job.config), job.config.prep,
+                                                       {.frames = progress, .stop = &job.stop});
   for (const std::string& warning : prepared.warnings) {
     const std::string text = unit_name(run.name) + ": " + warning;
     shown.is_new(warning) ? job.log.warn(text) : job.log.say(Level::Detail, text);
   }
-  const std::string words = std::to_string(prepared.bold.frames) + " frames, " + std::to_string(prepared.qc.n_valid) + " voxels";
+  const std::string words =
+      std::to_string(prepared.bold.frames) + " frames, " + std::to_string(prepared.qc.n_valid) + " voxels";
   job.output.commit_unit(files_of(run, std::move(prepared), hash, fingerprints));
   return {Outcome::Done, words};
 }
 
-/// As many runs at once as memory allows, and no more than keep the threads busy: inflating one file is one thread's work.
+/// As many runs at once as memory allows, and no more than keep the threads busy: inflating one file is one
+/// thread's work.
 int runs_at_once(const Job& job) {
   if (job.config.resources.runs_at_once) {
     return static_cast<int>(std::max<int64_t>(1, *job.config.resources.runs_at_once));
@@ -171,7 +184,8 @@ int64_t memory_for(const bids::BoldRun& run, const Config& config) {
   try {
     const image::NiftiHeader header = image::read_header(run.image);
     const preproc::MniInput input = input_of(run, config);
-    const double tr = input.tr_override_s.value_or(input.metadata_tr_s.value_or(header.repetition_time_s.value_or(1.0)));
+    const double tr =
+        input.tr_override_s.value_or(input.metadata_tr_s.value_or(header.repetition_time_s.value_or(1.0)));
     return static_cast<int64_t>(preproc::estimate_memory_bytes(header, tr, config.prep));
   } catch (const Error&) {
     return 0;  // the unit itself will say what is wrong with the file
@@ -183,8 +197,8 @@ void check_memory(const std::vector<bids::BoldRun>& runs, const Config& config, 
     const int64_t needed = memory_for(run, config);
     if (needed > memory.value) {
       throw Error(message::kNoMemory,
-                  unit_name(run.name) + " needs about " + format_bytes(needed) + "; the limit is " + format_bytes(memory.value) +
-                      " (" + memory.source + ").",
+                  unit_name(run.name) + " needs about " + format_bytes(needed) + "; the limit is " +
+                      format_bytes(memory.value) + " (" + memory.source + ").",
                   {.file = run.image.string(), .remedy = "ask for more memory, or leave this run out"});
     }
   }

@@ -9,7 +9,8 @@ namespace slim::pipelines {
 /// Packs the job's runs into clip stores with mask, mean image, tSNR and QC. What is current is left alone.
 void run_prep(const Job& job);
 
-/// Hash of the prep settings of a configuration (fields are bound to it); stands in dataset_description.json and every prep sidecar.
+/// Hash of the prep settings of a configuration (fields are bound to it); stands in dataset_description.json
+/// and every prep sidecar.
 std::string prep_hash(const Config& config, const std::vector<Field>& fields);
 
 /// Estimated peak memory of preparing one run, bytes, from its header.

@@ -46,7 +46,11 @@ ProgressStyle progress_style(const std::string& word, bool silent) {
 }
 
 Progress::Progress(Log& log, ProgressStyle style, std::string stage, int64_t units)
-    : log_(log), style_(style), stage_(std::move(stage)), units_(units), start_(std::chrono::steady_clock::now()),
+    : log_(log),
+      style_(style),
+      stage_(std::move(stage)),
+      units_(units),
+      start_(std::chrono::steady_clock::now()),
       last_line_(start_ - std::chrono::seconds(28)) {
   if (style_ == ProgressStyle::Bar) {
     log_.set_screen_guard([this](bool before) {
@@ -84,7 +88,8 @@ void Progress::finish_unit(const std::string& unit, const std::string& outcome) 
   }
   // Printed through the log, outside the lock: its screen guard comes back to redraw().
   const Level level = style_ == ProgressStyle::None ? Level::Detail : Level::Normal;
-  log_.say(level, stage_ + " " + std::to_string(finished_) + "/" + std::to_string(units_) + " " + unit + ": " + outcome);
+  log_.say(level, stage_ + " " + std::to_string(finished_) + "/" + std::to_string(units_) + " " + unit +
+                      ": " + outcome);
 }
 
 void Progress::erase() {

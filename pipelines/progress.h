@@ -15,8 +15,8 @@ namespace slim::pipelines {
 
 /// How progress is shown: a redrawn line on a terminal, plain lines otherwise.
 enum class ProgressStyle { None, Plain, Bar };
-/// auto: Bar on a terminal that is not dumb, else Plain. None when the call is silent (-q, or a log of JSON lines).
-/// Error SB1002 for an unknown word.
+/// auto: Bar on a terminal that is not dumb, else Plain. None when the call is silent (-q, or a log of JSON
+/// lines). Error SB1002 for an unknown word.
 ProgressStyle progress_style(const std::string& word, bool silent);
 
 /// Shows how far a stage is: units done of all, and the running unit's own share. Thread-safe.

@@ -53,15 +53,16 @@ std::optional<std::string> cgroup_of(const fs::path& root, std::string_view cont
       continue;
     }
     const std::string controllers = "," + line.substr(first + 1, second - first - 1) + ",";
-    if (controller.empty() ? controllers == ",," : controllers.find("," + std::string(controller) + ",") != std::string::npos) {
+    if (controller.empty() ? controllers == ",,"
+                           : controllers.find("," + std::string(controller) + ",") != std::string::npos) {
       return line.substr(second + 1);
     }
   }
   return std::nullopt;
 }
 
-/// Calls visit on the cgroup's folder and all folders above it. Inside a container the path may not exist: then only
-/// the mount's root is seen, which is the container's own group.
+/// Calls visit on the cgroup's folder and all folders above it. Inside a container the path may not exist:
+/// then only the mount's root is seen, which is the container's own group.
 template <class Visit>
 void walk_up(const fs::path& mount, const std::string& group, Visit&& visit) {
   fs::path relative = fs::path(group).relative_path();
@@ -89,7 +90,8 @@ Limit detect_threads(const fs::path& root) {
       if (line) {
         const auto quota = number(*line);
         const size_t space = line->find(' ');
-        const auto period = space == std::string::npos ? std::nullopt : number(std::string_view(*line).substr(space + 1));
+        const auto period =
+            space == std::string::npos ? std::nullopt : number(std::string_view(*line).substr(space + 1));
         if (quota && period && *period > 0) {
           lower(limit, (*quota + *period - 1) / *period, "cgroup cpu.max");
         }
@@ -124,7 +126,8 @@ Limit detect_memory(const fs::path& root) {
       lower(limit, kilobytes * 1024 / 10 * 9, "0.9 x available memory");
     }
   }
-  const auto apply = [&](const char* controller, const fs::path& mount, const char* file, const char* source) {
+  const auto apply = [&](const char* controller, const fs::path& mount, const char* file,
+                         const char* source) {
     if (const auto group = cgroup_of(root, controller)) {
       walk_up(root / mount, *group, [&](const fs::path& folder) {
         const auto text = first_line(folder / file);
@@ -149,11 +152,12 @@ int64_t parse_size(const std::string& text, const std::string& flag) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   std::string unit(end, text.data() + text.size());
   if (error != std::errc() || !(value > 0) || value > 1e9) {
-    throw Error(message::kBadValue, flag + " " + text + " is not valid: write a size such as 1.5G, 16GB or 12GiB.");
+    throw Error(message::kBadValue,
+                flag + " " + text + " is not valid: write a size such as 1.5G, 16GB or 12GiB.");
   }
   if (unit.empty()) {
-    throw Error(message::kMissingUnit, flag + " " + text + " has no unit: write " + flag + " " + text + "MB or " + flag +
-                                           " " + text + "GB.");
+    throw Error(message::kMissingUnit, flag + " " + text + " has no unit: write " + flag + " " + text +
+                                           "MB or " + flag + " " + text + "GB.");
   }
   for (const char* tail : {"iB", "B"}) {
     if (unit.size() > 1 && unit.ends_with(tail)) {
@@ -163,7 +167,8 @@ int64_t parse_size(const std::string& text, const std::string& flag) {
   }
   const size_t power = std::string("KMGT").find(unit);
   if (unit.size() != 1 || power == std::string::npos) {
-    throw Error(message::kBadValue, flag + " " + text + " is not valid: the units are K, M, G and T (B and iB may follow).");
+    throw Error(message::kBadValue,
+                flag + " " + text + " is not valid: the units are K, M, G and T (B and iB may follow).");
   }
   return static_cast<int64_t>(value * static_cast<double>(int64_t{1} << (10 * (power + 1))));
 }

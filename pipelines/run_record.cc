@@ -20,10 +20,14 @@ namespace {
 
 const char* name_of(Outcome outcome) {
   switch (outcome) {
-    case Outcome::Done: return "done";
-    case Outcome::UpToDate: return "up to date";
-    case Outcome::Failed: return "failed";
-    case Outcome::Excluded: return "excluded";
+    case Outcome::Done:
+      return "done";
+    case Outcome::UpToDate:
+      return "up to date";
+    case Outcome::Failed:
+      return "failed";
+    case Outcome::Excluded:
+      return "excluded";
   }
   return "";
 }
@@ -36,7 +40,8 @@ std::string host_name() {
 
 }  // namespace
 
-RunRecord::RunRecord(const fs::path& out_dir, nlohmann::json facts) : out_dir_(out_dir), facts_(std::move(facts)) {
+RunRecord::RunRecord(const fs::path& out_dir, nlohmann::json facts)
+    : out_dir_(out_dir), facts_(std::move(facts)) {
   const fs::path folder = out_dir / "logs";
   create_folder(folder);
   const std::time_t now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
@@ -99,7 +104,10 @@ void RunRecord::write(const nlohmann::json& ending) {
   nlohmann::json record = facts_;
   record["units"] = nlohmann::json::array();
   for (const UnitResult& unit : units_) {
-    nlohmann::json row{{"stage", unit.stage}, {"unit", unit.unit}, {"outcome", name_of(unit.outcome)}, {"seconds", unit.seconds}};
+    nlohmann::json row{{"stage", unit.stage},
+                       {"unit", unit.unit},
+                       {"outcome", name_of(unit.outcome)},
+                       {"seconds", unit.seconds}};
     if (!unit.reason.empty()) {
       row["reason"] = unit.reason;
     }
@@ -118,13 +126,13 @@ std::string RunRecord::close(bool stopped) {
   const int code = exit_code(stopped);
   const std::lock_guard lock(mutex_);
   const auto count = [&](Outcome outcome) {
-    return std::to_string(
-        std::count_if(units_.begin(), units_.end(), [&](const UnitResult& u) { return u.outcome == outcome; }));
+    return std::to_string(std::count_if(units_.begin(), units_.end(),
+                                        [&](const UnitResult& u) { return u.outcome == outcome; }));
   };
   write({{"exit_code", code}});
   return "slimbrain: " + count(Outcome::Done) + " done, " + count(Outcome::UpToDate) + " up to date, " +
-         count(Outcome::Failed) + " failed, " + count(Outcome::Excluded) + " excluded; exit " + std::to_string(code) +
-         "; record " + stem_.lexically_relative(out_dir_).string() + ".json";
+         count(Outcome::Failed) + " failed, " + count(Outcome::Excluded) + " excluded; exit " +
+         std::to_string(code) + "; record " + stem_.lexically_relative(out_dir_).string() + ".json";
 }
 
 }  // namespace slim::pipelines

@@ -3,11 +3,10 @@
 
 #include <filesystem>
 #include <mutex>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 
@@ -20,13 +19,13 @@ struct UnitResult {
   std::string stage, unit;
   Outcome outcome = Outcome::Done;
   double seconds = 0;
-  std::string reason{};                 // of a failure or exclusion
-  std::string code{};                   // of a failure
+  std::string reason{};  // of a failure or exclusion
+  std::string code{};    // of a failure
   std::optional<Fault> fault{};
 };
 
-/// The story of one call: logs/slimbrain-<UTC>-<8 hex>.json. Written when it opens and replaced when it closes. The exit
-/// code and the last line of the program come from here.
+/// The story of one call: logs/slimbrain-<UTC>-<8 hex>.json. Written when it opens and replaced when it
+/// closes. The exit code and the last line of the program come from here.
 class RunRecord {
  public:
   /// Makes OUT_DIR/logs. `facts`: argv, configuration with origins, inputs, ...

@@ -22,12 +22,13 @@ nlohmann::json slimbrain_block(const Provenance& provenance) {
   return block;
 }
 
-nlohmann::json grid_sidecar(const bids::BoldRun& run, const std::string& description, const nlohmann::json& sources,
-                            const nlohmann::json& block) {
+nlohmann::json grid_sidecar(const bids::BoldRun& run, const std::string& description,
+                            const nlohmann::json& sources, const nlohmann::json& block) {
   return {{"Description", description},
           {"Sources", sources},
           // The image that defines the grid: our own mean image of the run, in the template's space.
-          {"SpatialReference", "bids::" + bids::DerivativeDataset::relative_path(grid_name(run).with("stat", "mean").with_suffix("boldmap"))},
+          {"SpatialReference", "bids::" + bids::DerivativeDataset::relative_path(
+                                              grid_name(run).with("stat", "mean").with_suffix("boldmap"))},
           {"Resolution", "2 mm isotropic, 96 x 96 x 96 voxels"},
           {"Slimbrain", block}};
 }

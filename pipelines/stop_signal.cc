@@ -37,11 +37,16 @@ const std::atomic<bool>& watch_stop_signals() {
 
 const char* stop_signal_name() {
   switch (caught_signal.load()) {
-    case SIGTERM: return "SIGTERM";
-    case SIGINT: return "SIGINT";
-    case SIGUSR1: return "SIGUSR1";
-    case SIGXCPU: return "SIGXCPU";
-    default: return nullptr;
+    case SIGTERM:
+      return "SIGTERM";
+    case SIGINT:
+      return "SIGINT";
+    case SIGUSR1:
+      return "SIGUSR1";
+    case SIGXCPU:
+      return "SIGXCPU";
+    default:
+      return nullptr;
   }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/app.h"
 
+#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <new>
@@ -11,7 +12,9 @@
 #include "core/log.h"
 #include "model/device/cuda_plugin.h"
 #include "pipelines/doctor.h"
+#include "pipelines/group.h"
 #include "pipelines/participant.h"
+#include "pipelines/stages.h"
 
 namespace slim::app {
 namespace {
@@ -31,7 +34,8 @@ int guarded(Work&& work) {
   } catch (const std::bad_alloc&) {
     return report(Error(message::kNoMemory, "Memory ran out.", {.remedy = "ask for more memory"}));
   } catch (const std::exception& error) {
-    return report(Error(message::kBug, std::string("Internal error: ") + error.what(), {.remedy = "please report it"}));
+    return report(
+        Error(message::kBug, std::string("Internal error: ") + error.what(), {.remedy = "please report it"}));
   }
 }
 
@@ -42,7 +46,8 @@ int run_line(const std::vector<std::string>& words) {
     return 0;
   }
   if (line.config.report.log_format != "text" && line.config.report.log_format != "json") {
-    throw Error(message::kBadValue, "--log-format " + line.config.report.log_format + " is not valid: use text or json.");
+    throw Error(message::kBadValue,
+                "--log-format " + line.config.report.log_format + " is not valid: use text or json.");
   }
   if (line.action == Action::Doctor) {
     return pipelines::run_doctor(line.config);
@@ -51,16 +56,25 @@ int run_line(const std::vector<std::string>& words) {
   for (const std::string& note : line.notes) {
     log.say(note.starts_with("The environment") ? Level::Normal : Level::Detail, note);
   }
-  for (const std::string& level : line.levels) {
-    if (level == "group") {
-      throw Error(message::kWrongLevel, "This version has no stages of the level group.",
-                  {.remedy = "slimbrain BIDS_DIR OUT_DIR participant"});
-    }
-  }
   std::vector<std::string> argv{"slimbrain"};
   argv.insert(argv.end(), words.begin(), words.end());
-  return pipelines::run_participant(
-      {line.bids_dir, line.out_dir, std::move(line.config), std::move(line.origins), std::move(argv)}, log);
+  const std::vector<std::string> stages = line.config.run.stages;
+  int code = 0;
+  for (const std::string& level : line.levels) {
+    if (code > 1) {  // the group level starts after a call that came to its end
+      break;
+    }
+    if (line.levels.size() == 2 && !stages.empty()) {  // each level takes its own
+      std::erase_if(line.config.run.stages = stages, [&](const std::string& name) {
+        return pipelines::is_group_stage(name) != (level == "group");
+      });
+    }
+    code =
+        level == "participant"
+            ? pipelines::run_participant({line.bids_dir, line.out_dir, line.config, line.origins, argv}, log)
+            : std::max(code, pipelines::run_group({line.out_dir, line.config, line.origins, argv}, log));
+  }
+  return code;
 }
 
 }  // namespace

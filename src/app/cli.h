@@ -19,11 +19,12 @@ struct CommandLine {
   std::vector<std::string> levels;
   pipelines::Config config;
   pipelines::Origins origins;
-  int verbosity = 0;                  // -v counted; -1 for -q
-  std::vector<std::string> notes;     // sentences for the log: ignored flags, unknown variables
+  int verbosity = 0;               // -v counted; -1 for -q
+  std::vector<std::string> notes;  // sentences for the log: ignored flags, unknown variables
 };
 
-/// Parses a call of `slimbrain`. Defaults < recipe files < environment < flags and --set. Error with Fault::Usage.
+/// Parses a call of `slimbrain`. Defaults < recipe files < environment < flags and --set. Error with
+/// Fault::Usage.
 CommandLine parse_command_line(const std::vector<std::string>& words);
 
 }  // namespace slim::app

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "app/model_cli.h"
 
-#include <cstdio>
-
 #include <CLI/CLI.hpp>
+#include <cstdio>
 
 #include "core/error.h"
 #include "core/version.h"
@@ -17,7 +16,8 @@ void say_made(const model::ModelMade& made, const std::string& folder) {
     std::fprintf(stderr, "slimbrain-model: warning: %s\n", warning.c_str());
   }
   std::printf("model %s: %lld tensors, %lld parameters, in %s\n", made.card.name.c_str(),
-              static_cast<long long>(made.card.tensors), static_cast<long long>(made.card.parameters), folder.c_str());
+              static_cast<long long>(made.card.tensors), static_cast<long long>(made.card.parameters),
+              folder.c_str());
   const std::string note = model::untrained_note(made.card);
   if (!note.empty()) {
     std::printf("%s\n", note.c_str());
@@ -37,7 +37,8 @@ void describe(CLI::App& app, Words& words) {
   app.set_help_flag("-h,--help", "this text; also after a command");
   app.set_version_flag("-V,--version", "slimbrain " + std::string(kVersion));
 
-  CLI::App* import = app.add_subcommand("import", "read an official PyTorch checkpoint; nothing in the file is executed");
+  CLI::App* import =
+      app.add_subcommand("import", "read an official PyTorch checkpoint; nothing in the file is executed");
   import->add_option("FILE.pth", words.from)->required();
   import->add_option("DIR", words.to, "the model folder to make")->required();
   import->add_option("--name", words.name, "letters and digits; default: those of the folder's name");
@@ -46,14 +47,16 @@ void describe(CLI::App& app, Words& words) {
   import->add_flag("--ema", words.ema, "take the target (EMA) encoder's tensors");
   import->add_option("--seed", words.seed, "for tensors that --allow-partial admits");
 
-  CLI::App* exported = app.add_subcommand("export", "write {epoch, model_state_dict} for Python's torch.load");
+  CLI::App* exported =
+      app.add_subcommand("export", "write {epoch, model_state_dict} for Python's torch.load");
   exported->add_option("DIR", words.from)->required();
   exported->add_option("FILE.pth", words.to)->required();
 
   CLI::App* inspect = app.add_subcommand("inspect", "describe a model folder, a .pth or a .safetensors file");
   inspect->add_option("PATH", words.from)->required();
 
-  CLI::App* init = app.add_subcommand("init", "make a model of random weights; everything made with it says so");
+  CLI::App* init =
+      app.add_subcommand("init", "make a model of random weights; everything made with it says so");
   init->add_option("DIR", words.to)->required();
   init->add_option("--preset", words.preset, "tiny or base")->required();
   init->add_option("--seed", words.seed)->required();
@@ -63,7 +66,10 @@ void describe(CLI::App& app, Words& words) {
 void run_command(const std::string& command, const Words& words) {
   if (command == "import") {
     say_made(model::import_pth(words.from, words.to,
-                               {.name = words.name, .allow_partial = words.allow_partial, .import_ema = words.ema, .seed = words.seed}),
+                               {.name = words.name,
+                                .allow_partial = words.allow_partial,
+                                .import_ema = words.ema,
+                                .seed = words.seed}),
              words.to);
   } else if (command == "export") {
     const int64_t tensors = model::export_pth(words.from, words.to);
@@ -86,7 +92,8 @@ int run_model_words(const std::vector<std::string>& given) {
   } catch (const CLI::Success& asked) {  // --help, --version
     return app.exit(asked);
   } catch (const CLI::ParseError& error) {
-    throw Error(message::kBadValue, std::string(error.what()) + ".", {.remedy = "slimbrain-model --help shows the commands"});
+    throw Error(message::kBadValue, std::string(error.what()) + ".",
+                {.remedy = "slimbrain-model --help shows the commands"});
   }
   run_command(app.get_subcommands().front()->get_name(), words);
   return 0;

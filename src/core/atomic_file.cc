@@ -50,8 +50,8 @@ std::string make_uuid() {
   words[1] = (words[1] & 0xFFFF0FFFu) | 0x00004000u;
   words[2] = (words[2] & 0x3FFFFFFFu) | 0x80000000u;
   char text[37];
-  std::snprintf(text, sizeof text, "%08x-%04x-%04x-%04x-%04x%08x", words[0], words[1] >> 16, words[1] & 0xFFFFu,
-                words[2] >> 16, words[2] & 0xFFFFu, words[3]);
+  std::snprintf(text, sizeof text, "%08x-%04x-%04x-%04x-%04x%08x", words[0], words[1] >> 16,
+                words[1] & 0xFFFFu, words[2] >> 16, words[2] & 0xFFFFu, words[3]);
   return text;
 }
 
@@ -60,7 +60,8 @@ std::string read_text(const fs::path& path) {
   if (fd < 0) {
     const int error_number = errno;
     const bool absent = error_number == ENOENT || error_number == ENOTDIR;
-    fail(absent ? message::kMissingPath : message::kInputOutput, path, "The file cannot be opened", error_number);
+    fail(absent ? message::kMissingPath : message::kInputOutput, path, "The file cannot be opened",
+         error_number);
   }
   std::string text;
   std::array<char, 65536> buffer;

@@ -16,7 +16,8 @@ std::string make_uuid();
 /// A whole file as text. Error SB2101 when it does not exist, SB5002 when it cannot be read.
 std::string read_text(const std::filesystem::path& path);
 
-/// A file being written once, front to back; every failure is an Error (SB5001 on opening, SB5002 later). Never mmap.
+/// A file being written once, front to back; every failure is an Error (SB5001 on opening, SB5002 later).
+/// Never mmap.
 class OutputFile {
  public:
   explicit OutputFile(const std::filesystem::path& path);
@@ -37,8 +38,8 @@ class OutputFile {
 /// Writes a small text file (not atomically: meant for use inside write_atomically).
 void write_text(const std::filesystem::path& path, std::string_view text);
 
-/// Runs `write` on a temporary name in the target's folder, then publishes it: the target appears whole or not at all.
-/// The temporary name ends in the target's name, so that writers see its extension.
+/// Runs `write` on a temporary name in the target's folder, then publishes it: the target appears whole or
+/// not at all. The temporary name ends in the target's name, so that writers see its extension.
 void write_atomically(const std::filesystem::path& target,
                       const std::function<void(const std::filesystem::path&)>& write);
 

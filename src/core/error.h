@@ -53,9 +53,10 @@ inline constexpr Message kNoRepetitionTime{"SB2014", Fault::BadData};
 inline constexpr Message kBadValues{"SB2015", Fault::BadData};
 inline constexpr Message kLowCoverage{"SB2016", Fault::BadData};
 inline constexpr Message kTemplateMismatch{"SB2017", Fault::BadData};
-inline constexpr Message kBadJson{"SB2019", Fault::BadData};          // a JSON file that cannot be parsed
-inline constexpr Message kBadStore{"SB2020", Fault::BadData};         // a safetensors file or clip store that is broken
-inline constexpr Message kBadCheckpoint{"SB2021", Fault::BadData};    // a .pth file that cannot be read
+inline constexpr Message kBadJson{"SB2019", Fault::BadData};  // a JSON file that cannot be parsed
+inline constexpr Message kBadStore{"SB2020",
+                                   Fault::BadData};  // a safetensors file or clip store that is broken
+inline constexpr Message kBadCheckpoint{"SB2021", Fault::BadData};  // a .pth file that cannot be read
 inline constexpr Message kMissingPath{"SB2101", Fault::MissingInput};
 inline constexpr Message kAnnexed{"SB2102", Fault::MissingInput};
 inline constexpr Message kNeedsDerivative{"SB2103", Fault::MissingInput};

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <cstdio>
 #include <ctime>
-
 #include <nlohmann/json.hpp>
 
 #include "core/error.h"
@@ -25,11 +24,12 @@ std::string utc_now() {
 
 void Log::open_files(const std::filesystem::path& stem) {
   const std::lock_guard lock(mutex_);
-  text_.open(stem.string() + ".log", std::ios::binary);
-  events_.open(stem.string() + ".jsonl", std::ios::binary);
+  text_ = std::ofstream(stem.string() + ".log", std::ios::binary);
+  events_ = std::ofstream(stem.string() + ".jsonl", std::ios::binary);
   if (!text_ || !events_) {
-    throw Error(message::kCannotCreate, "The log files cannot be created.",
-                {.file = stem.string() + ".log", .remedy = "choose an output folder that this user may write to"});
+    throw Error(
+        message::kCannotCreate, "The log files cannot be created.",
+        {.file = stem.string() + ".log", .remedy = "choose an output folder that this user may write to"});
   }
 }
 
@@ -44,7 +44,8 @@ void Log::print(std::string_view kind, std::string_view text, bool on_screen) {
     if (json_) {
       std::fprintf(stderr, "%s\n", line.dump(-1, ' ', false, replace).c_str());
     } else {
-      const std::string prefix = kind == "info" ? "" : "slimbrain: " + std::string(kind) + (kind == "error" ? " " : ": ");
+      const std::string prefix =
+          kind == "info" ? "" : "slimbrain: " + std::string(kind) + (kind == "error" ? " " : ": ");
       std::fprintf(stderr, "%s%.*s\n", prefix.c_str(), static_cast<int>(text.size()), text.data());
     }
     std::fflush(stderr);

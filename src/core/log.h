@@ -5,10 +5,9 @@
 #include <fstream>
 #include <functional>
 #include <mutex>
+#include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
-
-#include <nlohmann/json_fwd.hpp>
 
 namespace slim {
 
@@ -17,13 +16,14 @@ class Error;
 /// How much a person wants to read: errors only, what needs action, decisions, timings.
 enum class Level : int { Quiet = -1, Normal = 0, Detail = 1, Trace = 2 };
 
-/// Writes sentences to standard error and, once open_files() was called, to a .log and a .jsonl file. Thread-safe.
-/// Passed down as a reference; the library itself never prints.
+/// Writes sentences to standard error and, once open_files() was called, to a .log and a .jsonl file.
+/// Thread-safe. Passed down as a reference; the library itself never prints.
 class Log {
  public:
   Log(Level level, bool json) : level_(level), json_(json) {}
 
-  /// From now on also writes STEM.log (text) and STEM.jsonl (one object a line). Error SB5001 when they cannot be made.
+  /// From now on also writes STEM.log (text) and STEM.jsonl (one object a line). Error SB5001 when they
+  /// cannot be made.
   void open_files(const std::filesystem::path& stem);
 
   /// A sentence, shown when `level` is not above the one asked for. The file gets all.

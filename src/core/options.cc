@@ -24,9 +24,10 @@ void set_nested(const std::vector<Field>& fields, const nlohmann::json& node, co
                 const std::string& where, std::vector<std::string>& done) {
   for (const auto& [key, value] : node.items()) {
     const std::string here = path.empty() ? key : path + "." + key;
-    const auto field = std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.path == here; });
-    const bool section =
-        std::any_of(fields.begin(), fields.end(), [&](const Field& f) { return f.path.starts_with(here + "."); });
+    const auto field =
+        std::find_if(fields.begin(), fields.end(), [&](const Field& f) { return f.path == here; });
+    const bool section = std::any_of(fields.begin(), fields.end(),
+                                     [&](const Field& f) { return f.path.starts_with(here + "."); });
     if (field != fields.end()) {
       field->set(value, where + " " + here);
       done.push_back(here);
@@ -39,8 +40,8 @@ void set_nested(const std::vector<Field>& fields, const nlohmann::json& node, co
       for (const Field& f : fields) {
         known.push_back(f.path);
       }
-      throw Error(message::kUnknownKey, "Unknown key " + here + " in " + where + "; the nearest is " +
-                                            nearest(here, known) + ".");
+      throw Error(message::kUnknownKey,
+                  "Unknown key " + here + " in " + where + "; the nearest is " + nearest(here, known) + ".");
     }
   }
 }
@@ -57,7 +58,8 @@ void fail_value(const std::string& where, const std::string& value, const std::s
   throw Error(message::kBadValue, where + " " + value + " is not valid: expected " + expected + ".");
 }
 
-nlohmann::json value_from_words(const Field& field, const std::vector<std::string>& words, const std::string& where) {
+nlohmann::json value_from_words(const Field& field, const std::vector<std::string>& words,
+                                const std::string& where) {
   if (field.type == "list") {
     return words;
   }
@@ -116,6 +118,8 @@ std::vector<std::string> fields_from_json(const std::vector<Field>& fields, cons
   return done;
 }
 
-std::string configuration_hash(const nlohmann::json& canonical) { return sha256_hex(canonical.dump()).substr(0, 16); }
+std::string configuration_hash(const nlohmann::json& canonical) {
+  return sha256_hex(canonical.dump()).substr(0, 16);
+}
 
 }  // namespace slim

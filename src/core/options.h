@@ -3,12 +3,11 @@
 
 #include <array>
 #include <functional>
+#include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 #include <type_traits>
 #include <vector>
-
-#include <nlohmann/json.hpp>
 
 namespace slim {
 
@@ -16,8 +15,9 @@ namespace slim {
 //   template <class Visit> static void fields(Visit&& visit) {
 //     visit("target_tr", &TimeGridOptions::repetition_time_s, "target sampling interval, s");
 //   }
-// list_fields() turns a struct of such structs into a table that the JSON reader and writer, the command line, the
-// environment and the docs page share. The visited word is the public key: JSON `prep.target_tr`, flag `--target-tr`.
+// list_fields() turns a struct of such structs into a table that the JSON reader and writer, the command
+// line, the environment and the docs page share. The visited word is the public key: JSON `prep.target_tr`,
+// flag `--target-tr`.
 
 /// Whether a field changes numbers (and enters the configuration hash) or only how they are computed.
 enum class Role { Science, Run };
@@ -41,7 +41,8 @@ struct Field {
 
 /// Turns the words of a command line or environment variable into the JSON value that the field's type wants.
 /// Error SB1002 when they do not fit.
-nlohmann::json value_from_words(const Field& field, const std::vector<std::string>& words, const std::string& where);
+nlohmann::json value_from_words(const Field& field, const std::vector<std::string>& words,
+                                const std::string& where);
 
 namespace detail {
 
@@ -71,7 +72,8 @@ bool fits(const nlohmann::json& value) {
     return value.is_array() && all([](const nlohmann::json& item) { return item.is_string(); });
   }
   if constexpr (std::is_same_v<T, std::array<double, 2>>) {
-    return value.is_array() && value.size() == 2 && all([](const nlohmann::json& item) { return item.is_number(); });
+    return value.is_array() && value.size() == 2 &&
+           all([](const nlohmann::json& item) { return item.is_number(); });
   }
 }
 
@@ -86,8 +88,8 @@ struct OptionalValue<std::optional<T>> : std::true_type {
 
 }  // namespace detail
 
-/// Appends the fields of `options` under `path` (empty or "prep."). Members that are options structs are entered.
-/// A role given to a struct holds for everything in it. optional<T> fields are null when absent.
+/// Appends the fields of `options` under `path` (empty or "prep."). Members that are options structs are
+/// entered. A role given to a struct holds for everything in it. optional<T> fields are null when absent.
 template <class Options>
 void list_fields(Options& options, const std::string& path, Role role, std::vector<Field>& out) {
   Options::fields([&](const char* key, auto member, const char* help, Role own = Role::Science) {
@@ -105,7 +107,7 @@ void list_fields(Options& options, const std::string& path, Role role, std::vect
       field.help = help;
       field.type = detail::type_name<Value>();
       field.role = effective;
-      field.get = [&slot] { 
+      field.get = [&slot] {
         if constexpr (Optional::value) {
           return slot ? nlohmann::json(*slot) : nlohmann::json(nullptr);
         } else {

@@ -20,7 +20,9 @@ const char kSlimBrainText[] = {
 #include "slim_brain.inc"
     , 0};
 
-std::string sha256_of(const std::vector<uint8_t>& bytes) { return sha256_hex(std::as_bytes(std::span(bytes))); }
+std::string sha256_of(const std::vector<uint8_t>& bytes) {
+  return sha256_hex(std::as_bytes(std::span(bytes)));
+}
 
 /// Reads `title... <sha256>` and run lengths, zeros first; the hash must match.
 std::vector<uint8_t> expand_runs(std::string_view text, size_t count) {
@@ -44,7 +46,8 @@ std::vector<uint8_t> expand_runs(std::string_view text, size_t count) {
   }
   flags.resize(count, 0);
   if (sha256_of(flags) != expected) {
-    throw Error(message::kBug, "An embedded table does not have its own SHA-256.", {.expected = std::string(expected)});
+    throw Error(message::kBug, "An embedded table does not have its own SHA-256.",
+                {.expected = std::string(expected)});
   }
   return flags;
 }
@@ -67,7 +70,8 @@ std::vector<int32_t> TokenSet::voxel_indices() const {
       for (int64_t y = 0; y < kTokenEdge; ++y) {
         for (int64_t z = 0; z < kTokenEdge; ++z) {
           indices.push_back(static_cast<int32_t>(
-              kTokenEdge * cell.d + x + kSlimSize * (kTokenEdge * cell.h + y + kSlimSize * (kTokenEdge * cell.w + z))));
+              kTokenEdge * cell.d + x +
+              kSlimSize * (kTokenEdge * cell.h + y + kSlimSize * (kTokenEdge * cell.w + z))));
         }
       }
     }
@@ -101,8 +105,8 @@ TokenSet token_set_from_flags(const std::vector<uint8_t>& flags) {
 }
 
 const TokenSet& packaged_token_set() {
-  static const TokenSet set =
-      token_set_from_flags(expand_runs(kSlimTokensText, static_cast<size_t>(kTokenGrid * kTokenGrid * kTokenGrid)));
+  static const TokenSet set = token_set_from_flags(
+      expand_runs(kSlimTokensText, static_cast<size_t>(kTokenGrid * kTokenGrid * kTokenGrid)));
   return set;
 }
 

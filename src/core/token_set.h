@@ -23,10 +23,10 @@ struct TokenCell {
 /// Morton code of a token inside its location: sum over k of (4 d_k + 2 h_k + w_k) 8^k.
 int morton_in_location(TokenCell cell);
 
-// Note [Tokens]. A cube of 4 x 4 x 4 voxels is a token when it holds a voxel of the packaged brain mask. The set is the
-// same for every run, so batches are rectangular. Store order is location by location, Morton inside a location: the
-// children of every pooled cell are neighbours. Value v = 16 (x%4) + 4 (y%4) + z%4 of a token is a voxel, row-major,
-// as the patch weights expect.
+// Note [Tokens]. A cube of 4 x 4 x 4 voxels is a token when it holds a voxel of the packaged brain mask. The
+// set is the same for every run, so batches are rectangular. Store order is location by location, Morton
+// inside a location: the children of every pooled cell are neighbours. Value v = 16 (x%4) + 4 (y%4) + z%4 of
+// a token is a voxel, row-major, as the patch weights expect.
 /// The tokens that exist, in store order.
 struct TokenSet {
   std::vector<TokenCell> cells;                  // store order

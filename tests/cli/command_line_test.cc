@@ -29,7 +29,10 @@ TEST_F(CommandLine, BadCallsSayWhatIsWrongAndWriteNothing) {
       {{}, 64, "BIDS_DIR, OUT_DIR and LEVEL are needed"},
       {{in, out_}, 64, "LEVEL"},
       {{in, out_, "everyone"}, 64, "everyone"},
-      {{in, out_, "group"}, 64, "SB1005"},
+      {{in, out_, "group"}, 66, "run the participant level first"},
+      {{in, in, "group"}, 64, "no output of slimbrain"},
+      {{in, out_, "group", "--stages", "prep"}, 64, "SB1005"},
+      {{in, out_, "participant", "--stages", "aggregate"}, 64, "SB1005"},
       {{in, out_, "participant", "extra"}, 64, "extra"},
       {{in, out_, "participant", "--partcipant-label", "01"}, 64, "--participant-label"},
       {{in, out_, "participant", "\xE2\x80\x93-session-label", "a"}, 64, "U+2013"},
@@ -62,38 +65,42 @@ TEST_F(CommandLine, BadCallsSayWhatIsWrongAndWriteNothing) {
 }
 
 TEST_F(CommandLine, HyphensAndUnderscoresAreTheSame) {
-  const ProgramResult result =
-      slimbrain({toy_cohort(), out_, "participant", "--participant_label=sub-01", "--stages", "prep", "--dry_run"});
+  const ProgramResult result = slimbrain(
+      {toy_cohort(), out_, "participant", "--participant_label=sub-01", "--stages", "prep", "--dry_run"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("sub-01"), std::string::npos);
   EXPECT_EQ(result.out.find("run: sub-02"), std::string::npos);
 }
 
 TEST_F(CommandLine, FlagFormOfTheExecutionSpecificationWorks) {
-  const ProgramResult result = slimbrain({"--input-dataset", toy_cohort(), "--output-location", out_, "--analysis-level",
-                                          "participant", "--stages", "prep", "--dry-run"});
+  const ProgramResult result =
+      slimbrain({"--input-dataset", toy_cohort(), "--output-location", out_, "--analysis-level",
+                 "participant", "--stages", "prep", "--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
 }
 
 TEST_F(CommandLine, LabelsFromAFileAndFlagsOfOtherAppsAreAccepted) {
   std::ofstream(folder_ / "labels.txt") << "sub-02\r\n\n";
-  const ProgramResult result = slimbrain({toy_cohort(), out_, "participant", "--stages", "prep", "--dry-run", "--notrack",
-                                          "--skip-bids-validation", "-w", "scratch", "--participant-label",
-                                          "@" + (folder_ / "labels.txt").string(), "-v"});
+  const ProgramResult result =
+      slimbrain({toy_cohort(), out_, "participant", "--stages", "prep", "--dry-run", "--notrack",
+                 "--skip-bids-validation", "-w", "scratch", "--participant-label",
+                 "@" + (folder_ / "labels.txt").string(), "-v"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.out.find("run: sub-01"), std::string::npos);
   EXPECT_NE(result.err.find("has no effect"), std::string::npos);
 }
 
 TEST_F(CommandLine, DryRunWritesNothing) {
-  const ProgramResult result = slimbrain({toy_cohort(), out_, "participant", "--stages", "prep", "--dry-run"});
+  const ProgramResult result =
+      slimbrain({toy_cohort(), out_, "participant", "--stages", "prep", "--dry-run"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("why:"), std::string::npos);
   EXPECT_FALSE(fs::exists(out_));
 }
 
 TEST_F(CommandLine, PrintConfigShowsOrigins) {
-  const ProgramResult result = slimbrain({toy_cohort(), out_, "participant", "--print-config", "--target-tr", "0.8"});
+  const ProgramResult result =
+      slimbrain({toy_cohort(), out_, "participant", "--print-config", "--target-tr", "0.8"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("prep.time_grid.target_tr = 0.8  (flag)"), std::string::npos) << result.out;
   EXPECT_NE(result.out.find("(default)"), std::string::npos);
@@ -103,7 +110,8 @@ TEST_F(CommandLine, VersionHelpAndDoctorAnswer) {
   EXPECT_EQ(slimbrain({"--version"}).out.substr(0, 10), "slimbrain ");
   const ProgramResult help = slimbrain({"--help"});
   EXPECT_EQ(help.exit_code, 0);
-  for (const char* group : {"Inputs", "Selection", "Resources", "Preparation", "Embedding", "Run control", "Reporting"}) {
+  for (const char* group :
+       {"Inputs", "Selection", "Resources", "Preparation", "Embedding", "Run control", "Reporting"}) {
     EXPECT_NE(help.out.find(group), std::string::npos) << group;
   }
   EXPECT_NE(slimbrain({"--help", "target-tr"}).out.find("sampling interval"), std::string::npos);

@@ -56,7 +56,8 @@ TEST(Arrows, AFolderIncludesOnlyTheFloorsBelowIt) {
       {"src/preproc", {"core", "image", "clips", "preproc"}},
       {"pipelines", {"core", "bids", "image", "clips", "evaluate", "model", "preproc", "train", "pipelines"}},
       {"src/app", {"core", "bids", "image", "clips", "evaluate", "model", "preproc", "pipelines", "app"}}};
-  const std::set<std::string> ours{"core", "bids", "image", "clips", "evaluate", "model", "cuda", "preproc", "train", "pipelines", "app"};
+  const std::set<std::string> ours{"core", "bids",    "image", "clips",     "evaluate", "model",
+                                   "cuda", "preproc", "train", "pipelines", "app"};
   for (const auto& [folder, floors] : allowed) {
     for (const Include& include : includes_below(folder)) {
       const std::string head = include.target.substr(0, include.target.find('/'));
@@ -68,7 +69,8 @@ TEST(Arrows, AFolderIncludesOnlyTheFloorsBelowIt) {
 }
 
 TEST(Arrows, TorchStaysInModelCudaAndTheStagesThatRunTheModel) {
-  for (const char* folder : {"src/core", "bids", "src/image", "src/clips", "src/evaluate", "src/preproc", "src/app", "src/model/checkpoint"}) {
+  for (const char* folder : {"src/core", "bids", "src/image", "src/clips", "src/evaluate", "src/preproc",
+                             "src/app", "src/model/checkpoint"}) {
     for (const Include& include : includes_below(folder)) {
       EXPECT_FALSE(is_torch(include.target)) << include.file << " includes " << include.target;
     }

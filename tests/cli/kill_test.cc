@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// kill -9 and polite signals at random moments: nothing half-written carries a final name, and the same call continues.
+// kill -9 and polite signals at random moments: nothing half-written carries a final name, and the same call
+// continues.
 #include <gtest/gtest.h>
 
 #include <chrono>
@@ -25,13 +26,15 @@ std::map<std::string, std::string> finished_files(const fs::path& out) {
 class Killed : public ::testing::Test {
  protected:
   std::vector<std::string> call(const fs::path& out) const {
-    return {small_cohort(), out, "participant", "--model", toy_model(), "--nprocs", "2", "--runs-at-once", "2"};
+    return {small_cohort(), out, "participant",    "--model", toy_model(),
+            "--nprocs",     "2", "--runs-at-once", "2"};
   }
   /// An undisturbed run: its files, and how long it took.
   void undisturbed() {
     const auto start = std::chrono::steady_clock::now();
     ASSERT_EQ(slimbrain(call(folder_ / "calm")).exit_code, 0);
-    duration_ = std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+    duration_ =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
     calm_ = tree_hashes(folder_ / "calm", kVolatile);
   }
   TempFolder folder_;
@@ -55,7 +58,8 @@ TEST_F(Killed, AtAnyMomentNothingIsHalfWrittenAndTheSameCallEndsInTheSameBytes) 
         ++kills;
       } else {  // it was faster than that; the machine's load changes
         const auto taken = std::chrono::steady_clock::now() - start;
-        duration_ = std::max(duration_ / 2, std::min(duration_, std::chrono::duration_cast<std::chrono::milliseconds>(taken)));
+        duration_ = std::max(
+            duration_ / 2, std::min(duration_, std::chrono::duration_cast<std::chrono::milliseconds>(taken)));
       }
       if (!fs::exists(out)) {
         continue;
@@ -63,7 +67,8 @@ TEST_F(Killed, AtAnyMomentNothingIsHalfWrittenAndTheSameCallEndsInTheSameBytes) 
       for (const auto& [path, hash] : finished_files(out)) {
         EXPECT_EQ(calm_.count(path), 1u) << "moment " << moment << " left " << path;
         if (path.starts_with("sub-")) {
-          EXPECT_EQ(hash, calm_[path]) << "moment " << moment << ": " << path << " is not what a calm run writes";
+          EXPECT_EQ(hash, calm_[path])
+              << "moment " << moment << ": " << path << " is not what a calm run writes";
         }
       }
     }
@@ -80,10 +85,12 @@ TEST_F(Killed, APoliteSignalEndsWithSeventyFiveAndTheSameCallContinues) {
   int stopped = 0;
   for (const int signal : {SIGTERM, SIGINT, SIGUSR1, SIGTERM, SIGXCPU, SIGTERM}) {
     const fs::path out = folder_ / "polite";
-    const auto delay = duration_ / 5 + std::chrono::milliseconds(random() % static_cast<unsigned>(duration_.count() / 2 + 1));
+    const auto delay = duration_ / 5 +
+                       std::chrono::milliseconds(random() % static_cast<unsigned>(duration_.count() / 2 + 1));
     const ProgramResult first = slimbrain(call(out), {.signal_after = delay, .signal = signal});
     // A signal before the handlers stand ends the program the default way.
-    EXPECT_TRUE(first.exit_code == 75 || first.exit_code == 0 || first.exit_code == 128 + signal) << first.exit_code << first.err;
+    EXPECT_TRUE(first.exit_code == 75 || first.exit_code == 0 || first.exit_code == 128 + signal)
+        << first.exit_code << first.err;
     if (first.exit_code == 75) {
       ++stopped;
       EXPECT_NE(first.last_line().find("exit 75"), std::string::npos) << first.last_line();

@@ -13,19 +13,20 @@ namespace {
 
 namespace fs = std::filesystem;
 
-#define NEED_DATA()                                                              \
-  const auto data = data_folder();                                               \
+#define NEED_DATA()                \
+  const auto data = data_folder(); \
   if (!data) GTEST_SKIP() << "the folder of real scans (SLIM_DATA_DIR) is absent"
 
 TEST(RealData, StudyforrestGivesEmbeddingsFromItsElastixDerivative) {
   NEED_DATA();
   const TempFolder folder;
-  const ProgramResult result =
-      slimbrain({*data / "studyforrest", folder / "out", "participant", "-d",
-                 "elastixref=" + (*data / "studyforrest/derivatives/elastixref").string(), "--model", toy_model()});
+  const ProgramResult result = slimbrain(
+      {*data / "studyforrest", folder / "out", "participant", "-d",
+       "elastixref=" + (*data / "studyforrest/derivatives/elastixref").string(), "--model", toy_model()});
   ASSERT_EQ(result.exit_code, 0) << result.err;
   const std::string stem = "sub-02/func/sub-02_task-oneback_run-1_space-MNI152NLin6Asym_res-slim_desc-";
-  const clips::ClipStore store = clips::ClipStore::open(folder / ("out/" + stem + "slimprep_clips.safetensors"));
+  const clips::ClipStore store =
+      clips::ClipStore::open(folder / ("out/" + stem + "slimprep_clips.safetensors"));
   EXPECT_EQ(store.n_frames(), 164);
   EXPECT_EQ(store.get("n_valid"), "235488");
   EXPECT_EQ(store.get("interpolation"), "none");
@@ -35,7 +36,8 @@ TEST(RealData, StudyforrestGivesEmbeddingsFromItsElastixDerivative) {
   EXPECT_TRUE(fs::exists(folder / ("out/" + stem + "tiny_embedding.tsv"))) << result.err;
   if (const auto python = judges_python()) {
     const ProgramResult verdict = run_program(
-        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/cli/judge_outputs.py").string(), (folder / "out").string()});
+        *python,
+        {(fs::path(SLIM_SOURCE_DIR) / "tests/cli/judge_outputs.py").string(), (folder / "out").string()});
     EXPECT_EQ(verdict.exit_code, 0) << verdict.out << verdict.err;
   }
 }
@@ -61,7 +63,8 @@ TEST(RealData, RawDatasetsWithoutAUsableDerivativeAreRefusedByName) {
 TEST(RealData, AnatomyAloneIsAnEmptySelection) {
   NEED_DATA();
   const TempFolder folder;
-  const ProgramResult result = slimbrain({*data / "ds002748-anat", folder / "out", "participant", "--stages", "prep"});
+  const ProgramResult result =
+      slimbrain({*data / "ds002748-anat", folder / "out", "participant", "--stages", "prep"});
   EXPECT_EQ(result.exit_code, 66) << result.err;
   EXPECT_NE(result.err.find("SB3002"), std::string::npos) << result.err;
 }
@@ -79,7 +82,8 @@ fs::path dataset_with(const TempFolder& folder, const fs::path& image) {
   std::ofstream(root / "dataset_description.json")
       << R"({"Name": "odd", "BIDSVersion": "1.9.0", "DatasetType": "derivative", "GeneratedBy": [{"Name": "odd"}]})";
   const std::string extension = image.extension() == ".gz" ? ".nii.gz" : ".nii";
-  fs::copy_file(image, root / ("sub-01/func/sub-01_task-x_space-MNI152NLin6Asym_res-2_desc-preproc_bold" + extension));
+  fs::copy_file(
+      image, root / ("sub-01/func/sub-01_task-x_space-MNI152NLin6Asym_res-2_desc-preproc_bold" + extension));
   return root;
 }
 
@@ -130,14 +134,16 @@ TEST(RealData, ATruncatedImageNeverYieldsAnOutput) {
                          "studyforrest/derivatives/elastixref/sub-02/func/"
                          "sub-02_task-oneback_run-1_space-MNI152NLin6Asym_res-02_desc-preproc_bold.nii.gz";
   const auto size = fs::file_size(image);
-  for (const uintmax_t keep : {size - 1, size - 8, size - 9, size / 2, size / 50, uintmax_t{400}, uintmax_t{20}, uintmax_t{0}}) {
+  for (const uintmax_t keep :
+       {size - 1, size - 8, size - 9, size / 2, size / 50, uintmax_t{400}, uintmax_t{20}, uintmax_t{0}}) {
     const TempFolder folder;
     const fs::path root = dataset_with(folder, image);
     fs::path copy;
     for (const auto& entry : fs::recursive_directory_iterator(root)) {
       if (entry.path().extension() == ".gz") copy = entry.path();
     }
-    std::ofstream(fs::path(copy).replace_filename("sub-01_task-x_space-MNI152NLin6Asym_res-2_desc-preproc_bold.json"))
+    std::ofstream(
+        fs::path(copy).replace_filename("sub-01_task-x_space-MNI152NLin6Asym_res-2_desc-preproc_bold.json"))
         << R"({"RepetitionTime": 2.0})";
     fs::permissions(copy, fs::perms::owner_write, fs::perm_options::add);
     fs::resize_file(copy, keep);

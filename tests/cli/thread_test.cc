@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The whole thread: dataset in, clip stores and embeddings out, and what holds around it.
 #include <gtest/gtest.h>
-
 #include <sys/stat.h>
 
 #include <fstream>
@@ -60,7 +59,8 @@ class Thread : public ::testing::Test {
 TEST_F(Thread, MakesAClipStoreAndAnEmbeddingForEveryRun) {
   const ProgramResult result = run();
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(result.last_line().find("4 done, 0 up to date, 0 failed"), std::string::npos) << result.last_line();
+  EXPECT_NE(result.last_line().find("4 done, 0 up to date, 0 failed"), std::string::npos)
+      << result.last_line();
   const auto stores = files_ending(out_, "_clips.safetensors");
   const auto tables = files_ending(out_, "_embedding.tsv");
   ASSERT_EQ(stores.size(), 2u);
@@ -220,8 +220,8 @@ TEST_F(Thread, OutputsPleaseTheOfficialValidatorAndOtherReaders) {
     GTEST_SKIP() << "SLIM_JUDGES does not name a Python with the judges";
   }
   ASSERT_EQ(run().exit_code, 0);
-  const ProgramResult verdict =
-      run_program(*python, {(fs::path(SLIM_SOURCE_DIR) / "tests/cli/judge_outputs.py").string(), out_.string()});
+  const ProgramResult verdict = run_program(
+      *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/cli/judge_outputs.py").string(), out_.string()});
   EXPECT_EQ(verdict.exit_code, 0) << verdict.out << verdict.err;
 }
 

@@ -32,7 +32,8 @@ const fs::path& toy_cohort() {
 
 const fs::path& small_cohort() {
   static const TempFolder folder;
-  static const fs::path path = make_cohort(folder / "cohort", {"--frames", "40", "--tr", "0.72", "--form", "mni"});
+  static const fs::path path =
+      make_cohort(folder / "cohort", {"--frames", "40", "--tr", "0.72", "--form", "mni"});
   return path;
 }
 
@@ -40,8 +41,9 @@ const fs::path& toy_model() {
   static const TempFolder folder;
   static const fs::path path = [] {
     const fs::path model = folder / "model-tiny";
-    must_succeed(run_program(program("slimbrain-model"), {"init", model.string(), "--preset", "tiny", "--seed", "1"}),
-                 "slimbrain-model init");
+    must_succeed(
+        run_program(program("slimbrain-model"), {"init", model.string(), "--preset", "tiny", "--seed", "1"}),
+        "slimbrain-model init");
     return model;
   }();
   return path;

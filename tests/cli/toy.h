@@ -12,7 +12,8 @@ namespace slim::test {
 /// The programs of this build.
 std::filesystem::path program(const std::string& name);
 
-/// A small cohort (made once a process): 2 participants, one run of 45 frames of 1.5 s each, raw and MNI-space forms.
+/// A small cohort (made once a process): 2 participants, one run of 45 frames of 1.5 s each, raw and
+/// MNI-space forms.
 const std::filesystem::path& toy_cohort();
 
 /// A smaller one for tests that call the program many times: one clip a run, no resampling in time.

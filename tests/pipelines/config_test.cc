@@ -55,7 +55,8 @@ TEST(Config, RecipeSetsWhatItNamesAndSaysWhere) {
 TEST(Config, UnknownKeyNamesItsPathAndTheNearestOne) {
   Config config;
   const std::string text = code_of([&] {
-    fields_from_json(config_fields(config), nlohmann::json::parse(R"({"prep": {"time_gird": {"target_tr": 1}}})"), "r.json");
+    fields_from_json(config_fields(config),
+                     nlohmann::json::parse(R"({"prep": {"time_gird": {"target_tr": 1}}})"), "r.json");
   });
   EXPECT_NE(text.find("SB1006"), std::string::npos) << text;
   EXPECT_NE(text.find("prep.time_gird"), std::string::npos) << text;
@@ -64,9 +65,13 @@ TEST(Config, UnknownKeyNamesItsPathAndTheNearestOne) {
 
 TEST(Config, WrongTypesAreRefused) {
   Config config;
-  for (const char* bad : {R"({"prep": {"time_grid": {"target_tr": "fast"}}})", R"({"prep": 3})",
-                          R"({"select": {"participant_label": "01"}})", R"({"resources": {"nprocs": 1.5}})"}) {
-    EXPECT_EQ(code_of([&] { fields_from_json(config_fields(config), nlohmann::json::parse(bad), "r"); }).substr(0, 6), "SB1002")
+  for (const char* bad :
+       {R"({"prep": {"time_grid": {"target_tr": "fast"}}})", R"({"prep": 3})",
+        R"({"select": {"participant_label": "01"}})", R"({"resources": {"nprocs": 1.5}})"}) {
+    EXPECT_EQ(code_of([&] {
+                fields_from_json(config_fields(config), nlohmann::json::parse(bad), "r");
+              }).substr(0, 6),
+              "SB1002")
         << bad;
   }
 }
@@ -74,13 +79,19 @@ TEST(Config, WrongTypesAreRefused) {
 TEST(Config, FilesThatAreNoRecipesAreRefused) {
   const test::TempFolder folder;
   const std::pair<const char*, const char*> cases[] = {
-      {"{", "SB2019"}, {"[]", "SB1006"}, {R"({"prep": {}})", "SB1006"}, {R"({"slimbrain_config": 2})", "SB1002"},
+      {"{", "SB2019"},
+      {"[]", "SB1006"},
+      {R"({"prep": {}})", "SB1006"},
+      {R"({"slimbrain_config": 2})", "SB1002"},
       {R"({"slimbrain_config": 1, "run": {"force": true}})", "SB1006"}};
   for (const auto& [text, code] : cases) {
     write_text(folder / "r.json", text);
     Config config;
     Origins origins;
-    EXPECT_EQ(code_of([&] { apply_config_file(config_fields(config), folder / "r.json", origins); }).substr(0, 6), code) << text;
+    EXPECT_EQ(
+        code_of([&] { apply_config_file(config_fields(config), folder / "r.json", origins); }).substr(0, 6),
+        code)
+        << text;
   }
 }
 

@@ -19,8 +19,8 @@ struct ProgramResult {
 };
 
 struct ProgramOptions {
-  std::map<std::string, std::string> environment{};            // added to ours
-  std::optional<std::chrono::milliseconds> signal_after{};     // then `signal` is sent once
+  std::map<std::string, std::string> environment{};         // added to ours
+  std::optional<std::chrono::milliseconds> signal_after{};  // then `signal` is sent once
   int signal = 9;
 };
 
@@ -31,12 +31,15 @@ ProgramResult run_program(const std::filesystem::path& program, const std::vecto
 /// The Python with the judges' packages (SLIM_JUDGES), or nullopt.
 std::optional<std::filesystem::path> judges_python();
 
-/// SLIM_DATA_DIR, SLIM_REFERENCE_DIR: the folders of real scans and reference cases, or nullopt when they are absent.
+/// SLIM_DATA_DIR, SLIM_REFERENCE_DIR: the folders of real scans and reference cases, or nullopt when they are
+/// absent.
 std::optional<std::filesystem::path> data_folder();
 std::optional<std::filesystem::path> reference_folder();
 
-/// Relative path -> SHA-256 of every regular file below a folder, but those whose path starts with one of `skip`.
-std::map<std::string, std::string> tree_hashes(const std::filesystem::path& root, const std::vector<std::string>& skip);
+/// Relative path -> SHA-256 of every regular file below a folder, but those whose path starts with one of
+/// `skip`.
+std::map<std::string, std::string> tree_hashes(const std::filesystem::path& root,
+                                               const std::vector<std::string>& skip);
 
 /// A folder of its own, removed at the end of the scope.
 class TempFolder {
