@@ -82,8 +82,11 @@ struct EmbedOptions {
     visit("model", &EmbedOptions::model,
           "model folder, or a name looked up in OUT_DIR/models and $SLIMBRAIN_MODELS", Role::Run);
     visit("ranker", &EmbedOptions::ranker,
-          "which clips: all (every non-overlapping 40-frame clip) or uniform (8 evenly spaced windows of 5 "
-          "frames)");
+          "which clips: all (every non-overlapping 40-frame clip), or one clip a piece of the run from the "
+          "best 8 windows of "
+          "5 frames by variance, uniform, random or first (mutual_source, mutual_target, mutual_sum and "
+          "leave_one_out need "
+          "a model with stage-1 weights)");
     visit("background", &EmbedOptions::background, "token, unit or none (empty: the model's own)");
   }
 };

@@ -20,6 +20,7 @@
 #include "model/checkpoint/model_tool.h"
 #include "model/device/device.h"
 #include "model/load_encoder.h"
+#include "pipelines/rank.h"
 #include "pipelines/sidecar.h"
 
 namespace fs = std::filesystem;
@@ -38,7 +39,15 @@ struct LoadedModel {
   at::Device device;
   at::ScalarType dtype;
   int64_t batch;
+  WindowRanking ranking;
 };
+
+/// Errors SB1002 for an unknown ranker, SB4001 for one that needs weights which the model lacks.
+WindowRanking ranking_of(const Config& config, const model::ModelFolder& folder) {
+  return complete_ranking({.options = {.ranker = clips::ranker_from(config.embed.ranker)},
+                           .model = folder.card.name,
+                           .model_note = model::untrained_note(folder.card)});
+}
 
 model::Background background_of(const Config& config, const model::ModelFolder& folder) {
   return model::background_from(config.embed.background.empty() ? folder.config.background
@@ -64,7 +73,9 @@ LoadedModel load(const Job& job) {
   model::HieraEncoder encoder = model::load_encoder(folder);
   encoder->to(device, dtype);
   const int64_t batch = job.config.resources.batch_size.value_or(device.is_cuda() ? 16 : 1);
-  return {std::move(folder), std::move(encoder), background, device, dtype, std::max<int64_t>(1, batch)};
+  WindowRanking ranking = ranking_of(job.config, folder);
+  return {std::move(folder),           std::move(encoder), background, device, dtype,
+          std::max<int64_t>(1, batch), std::move(ranking)};
 }
 
 /// Reads clips into one packed batch [clips, 40, tokens, 64], float16.
@@ -228,7 +239,7 @@ UnitReport embed_run(const Job& job, const bids::BoldRun& run, const LoadedModel
                 {.file = path.string(), .remedy = "prepare with --zscore " + *model.folder.config.zscore});
   }
   const std::vector<clips::ClipFrames> chosen =
-      clips::select_clips(store.n_frames(), job.config.embed.ranker);
+      ranked_clips({job.output, job.stop, job.config.run.force}, run, store, model.ranking);
   if (chosen.empty()) {
     throw Error(message::kTooShort,
                 "The run has " + std::to_string(store.n_frames()) + " frames; a clip needs 40.",
@@ -292,8 +303,8 @@ fs::path find_model(const std::string& model, const fs::path& out_dir) {
 }
 
 std::string check_embedding(const Config& config, const fs::path& out_dir, Log& log) {
-  clips::select_clips(kClipFrames, config.embed.ranker);
   const model::ModelFolder folder = model::open_model(find_model(config.embed.model, out_dir));
+  ranking_of(config, folder);
   if (folder.config.token_mask_sha256 &&
       *folder.config.token_mask_sha256 != packaged_token_set().mask_sha256) {
     throw Error(message::kUnfitModel, "The model was made for another token set.",
