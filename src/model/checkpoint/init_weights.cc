@@ -19,7 +19,7 @@ std::vector<float> initial_values(const TensorSpec& tensor, uint64_t seed, uint6
   const auto fan_out = static_cast<double>(tensor.shape.at(0));
   const double fan_in = static_cast<double>(tensor.count()) / fan_out;
   const double limit = std::sqrt(6.0 / (fan_in + fan_out));
-  const bool position = contains("pos_embed");
+  const bool position = contains("pos_embed") || tensor.name.ends_with("mask_token");
   for (float& value : values) {
     value = static_cast<float>(position ? 0.02 * stream.normal() : limit * (2.0 * stream.uniform() - 1.0));
   }
