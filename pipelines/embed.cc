@@ -74,8 +74,7 @@ LoadedModel load(const Job& job) {
   encoder->to(device, dtype);
   const int64_t batch = job.config.resources.batch_size.value_or(device.is_cuda() ? 16 : 1);
   WindowRanking ranking = ranking_of(job.config, folder);
-  return {std::move(folder),           std::move(encoder), background, device, dtype,
-          std::max<int64_t>(1, batch), std::move(ranking)};
+  return {std::move(folder), std::move(encoder), background, device, dtype, batch, std::move(ranking)};
 }
 
 /// Reads clips into one packed batch [clips, 40, tokens, 64], float16.

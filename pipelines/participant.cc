@@ -32,6 +32,23 @@ bids::HeaderFacts facts_of_header(const fs::path& image) {
   return facts;
 }
 
+/// Values that can be judged without looking at the data. Error SB1002.
+void check_settings(const Config& config) {
+  preproc::check_options(config.prep);
+  const ResourceOptions& resources = config.resources;
+  for (const auto& [flag, value] :
+       {std::pair("--nprocs", resources.nprocs), std::pair("--runs-at-once", resources.runs_at_once),
+        std::pair("--batch-size", resources.batch_size)}) {
+    if (value.value_or(1) < 1) {
+      throw Error(message::kBadValue,
+                  std::string(flag) + " " + std::to_string(*value) + " is not valid: expected at least 1.");
+    }
+  }
+  if (config.input.repetition_time.value_or(1.0) <= 0.0) {
+    throw Error(message::kBadValue, "--repetition-time is not valid: expected a positive number of seconds.");
+  }
+}
+
 bids::RunRequest request_of(const ParticipantCall& call, int threads) {
   const Config& config = call.config;
   bids::RunRequest request;
@@ -134,12 +151,13 @@ int run_participant(ParticipantCall call, Log& log) {
     std::fputs(settings_text(fields, call.origins).c_str(), stdout);
     return 0;
   }
+  check_settings(call.config);
   const ProgressStyle progress =
       progress_style(call.config.report.progress, log.json() || log.level() == Level::Quiet);
   std::vector<const StageEntry*> chosen = chosen_stages(call.config.run.stages);
   Limit threads = detect_threads();
   if (call.config.resources.nprocs) {
-    threads = {std::max<int64_t>(1, *call.config.resources.nprocs), "--nprocs"};
+    threads = {*call.config.resources.nprocs, "--nprocs"};
   }
   Limit memory = detect_memory();
   if (!call.config.resources.mem.empty()) {

@@ -157,7 +157,7 @@ UnitReport prepare_run(const Job& job, const bids::BoldRun& run, const std::stri
 /// thread's work.
 int runs_at_once(const Job& job) {
   if (job.config.resources.runs_at_once) {
-    return static_cast<int>(std::max<int64_t>(1, *job.config.resources.runs_at_once));
+    return static_cast<int>(*job.config.resources.runs_at_once);
   }
   int64_t largest = 1;
   for (const bids::BoldRun& run : job.runs) {

@@ -99,6 +99,9 @@ struct PrepOptions {
   }
 };
 
+/// Error SB1002 for values that no run can be prepared with; to be asked before any work.
+void check_options(const PrepOptions& options);
+
 /// How a verb reports its progress and learns that it should stop; changes no result.
 struct Progress {
   std::function<void(int64_t done, int64_t total)> frames{};  // called in frame order
