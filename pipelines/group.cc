@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/group.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 
@@ -9,6 +10,7 @@
 #include "core/error.h"
 #include "pipelines/lock.h"
 #include "pipelines/participant.h"
+#include "pipelines/resources.h"
 #include "pipelines/stages.h"
 #include "pipelines/stop_signal.h"
 
@@ -71,6 +73,8 @@ int run_group(GroupCall call, Log& log) {
     std::fputs(settings_text(fields, call.origins).c_str(), stdout);
     return 0;
   }
+  const ProgressStyle progress =
+      progress_style(call.config.report.progress, log.json() || log.level() == Level::Quiet);
   const std::vector<const GroupStageEntry*> chosen = chosen_group_stages(call.config.run.stages);
   const std::vector<StoredRun> runs = stored_runs(folders_of(call));
   if (call.config.run.dry_run) {
@@ -84,7 +88,8 @@ int run_group(GroupCall call, Log& log) {
   RunRecord record(call.out_dir, {{"argv", call.argv}, {"runs", runs.size()}});
   log.open_files(record.stem());
   const std::atomic<bool>& stop = watch_stop_signals();
-  const GroupJob job{call.config, runs, call.out_dir, log};
+  const int64_t threads = std::max<int64_t>(1, call.config.resources.nprocs.value_or(detect_threads().value));
+  const GroupJob job{call.config, runs, call.out_dir, log, progress, stop, static_cast<int>(threads)};
   for (const GroupStageEntry* stage : chosen) {
     if (!stop) {
       record.add(do_stage(*stage, job));

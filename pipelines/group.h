@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <atomic>
 #include <filesystem>
 #include <string>
 #include <vector>
 
 #include "core/log.h"
 #include "pipelines/config.h"
+#include "pipelines/progress.h"
 #include "pipelines/run_record.h"
 #include "pipelines/stored_runs.h"
 
@@ -18,6 +20,9 @@ struct GroupJob {
   const std::vector<StoredRun>& runs;
   std::filesystem::path out_dir;
   Log& log;
+  ProgressStyle progress;
+  const std::atomic<bool>& stop;
+  int threads;
 };
 
 /// A call of the group level, as the command line gave it. BIDS_DIR is not read.

@@ -9,6 +9,7 @@
 #include "core/nearest.h"
 #include "pipelines/embed.h"
 #include "pipelines/prep.h"
+#include "pipelines/pretrain.h"
 
 namespace slim::pipelines {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::array kStages{StageEntry{"prep", "BOLD runs to clip stores on the
                              StageEntry{"embed", "clip stores to embeddings", run_embed}};
 constexpr std::array kGroupStages{
     GroupStageEntry{"index", "list of the clip stores", run_index},
+    GroupStageEntry{"pretrain", "clip stores to a model", run_pretrain},
     GroupStageEntry{"aggregate", "tables of all runs: completeness, QC, embeddings", run_aggregate}};
 
 template <class Entry>

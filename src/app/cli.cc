@@ -20,7 +20,7 @@ namespace {
 
 const std::map<std::string, std::string> kSectionTitles{
     {"input", "Inputs"},    {"select", "Selection"}, {"resources", "Resources"}, {"prep", "Preparation"},
-    {"embed", "Embedding"}, {"run", "Run control"},  {"report", "Reporting"}};
+    {"embed", "Embedding"}, {"train", "Training"},   {"run", "Run control"},     {"report", "Reporting"}};
 
 /// Other spellings that BIDS Apps have taught people.
 const std::map<std::string, std::string> kAliases{{"derivatives", "-d,--datasets"},

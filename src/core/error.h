@@ -67,6 +67,7 @@ inline constexpr Message kNoModel{"SB4001", Fault::MissingInput};
 inline constexpr Message kUnfitModel{"SB4002", Fault::BadData};
 inline constexpr Message kNoDevice{"SB4003", Fault::Unavailable};
 inline constexpr Message kNoMemory{"SB4004", Fault::Unavailable};
+inline constexpr Message kNotLearning{"SB4005", Fault::BadData};
 inline constexpr Message kCannotCreate{"SB5001", Fault::CannotCreate};
 inline constexpr Message kInputOutput{"SB5002", Fault::InputOutput};
 inline constexpr Message kLocked{"SB5003", Fault::TryAgain};

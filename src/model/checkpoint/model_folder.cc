@@ -184,7 +184,8 @@ ModelFolder open_model(const fs::path& folder) {
 }
 
 ModelCard write_model(const fs::path& folder, const ModelConfig& config, ModelCard card,
-                      const std::vector<WeightSource>& weights) {
+                      const std::vector<WeightSource>& weights,
+                      const std::function<void(const fs::path&)>& more) {
   std::vector<TensorSpec> specs;
   for (const WeightSource& weight : weights) {
     specs.push_back(weight.spec);
@@ -197,6 +198,9 @@ ModelCard write_model(const fs::path& folder, const ModelConfig& config, ModelCa
     write_text(partial / kConfig, config_text(config));
     write_text(partial / kCard, card_text(card));
     write_text(partial / kReadme, readme_text(config, card));
+    if (more) {
+      more(partial);
+    }
     // What was written is read with the same eyes that will read it later.
     open_model(partial);
   });

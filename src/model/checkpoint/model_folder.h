@@ -37,13 +37,26 @@ struct ModelSource {
   bool ema = false;
 };
 
+/// What a model of ours was trained on, and how it went.
+struct ModelTraining {
+  std::string objective;                // jepa or mae
+  std::string encoder;                  // target (the moving average) or online
+  std::vector<std::string> parents{};   // SHA-256 of the weights that it started from
+  std::vector<std::string> datasets{};  // names of the output folders
+  int64_t participants = 0, runs = 0;   // learnt from; splits.tsv names them
+  int64_t epochs = 0, steps = 0, clips = 0;
+  std::string clip_source;  // random, selected or mixed
+  std::string verdict;      // healthy or narrow
+};
+
 /// model.json: what is known about this very model.
 struct ModelCard {
   std::string name;  // [0-9A-Za-z]+
   bool trained = false;
-  std::string made_by;  // init or import
+  std::string made_by;  // init, import or pretrain
   std::optional<uint64_t> seed{};
   std::optional<ModelSource> source{};
+  std::optional<ModelTraining> training{};
   std::vector<std::string>
       initialised_tensors{};  // of an import: drawn at random, since the file lacked them
   int64_t tensors = 0;
@@ -71,9 +84,10 @@ struct WeightSource {
 };
 
 /// Writes a model folder, whole or not at all; fills the card's counts and hash and returns it. The folder
-/// must not exist or be empty: SB5001 otherwise.
+/// must not exist or be empty: SB5001 otherwise. `more` adds further files to the folder it is given.
 ModelCard write_model(const std::filesystem::path& folder, const ModelConfig& config, ModelCard card,
-                      const std::vector<WeightSource>& weights);
+                      const std::vector<WeightSource>& weights,
+                      const std::function<void(const std::filesystem::path&)>& more = {});
 
 /// All tensors that a configuration calls for, sorted by name.
 std::vector<TensorSpec> configured_tensors(const ModelConfig& config);

@@ -83,6 +83,16 @@ class Reader {
                                           std::initializer_list<std::string_view> choices = {}) {
     return is_null(key) ? std::nullopt : std::optional(text(key, choices));
   }
+  std::vector<std::string> texts(const char* key) {
+    std::vector<std::string> all;
+    for (const json& one : at(key)) {
+      if (!one.is_string()) {
+        fail(std::string("has something else than names under \"") + key + "\"");
+      }
+      all.push_back(one.get<std::string>());
+    }
+    return all;
+  }
   std::string sha256(const char* key) {
     std::string value = text(key);
     if (value.size() != 64 || value.find_first_not_of("0123456789abcdef") != value.npos) {
@@ -126,6 +136,23 @@ EncoderOptions encoder_from(const json& object, const std::string& preset, const
   }
   reader.finish();
   return options;
+}
+
+ModelTraining training_from(const json& object, const fs::path& file) {
+  Reader reader(object, file, "training");
+  ModelTraining training{.objective = reader.text("objective", {"jepa", "mae"}),
+                         .encoder = reader.text("encoder", {"target", "online"}),
+                         .parents = reader.texts("parents"),
+                         .datasets = reader.texts("datasets"),
+                         .participants = reader.integer("participants", 1, kMost),
+                         .runs = reader.integer("runs", 1, kMost),
+                         .epochs = reader.integer("epochs", 1, kMost),
+                         .steps = reader.integer("steps", 1, kMost),
+                         .clips = reader.integer("clips", 1, kMost),
+                         .clip_source = reader.text("clip_source", {"random", "selected", "mixed"}),
+                         .verdict = reader.text("verdict", {"healthy", "narrow"})};
+  reader.finish();
+  return training;
 }
 
 }  // namespace
@@ -217,6 +244,20 @@ std::string card_text(const ModelCard& card) {
                       {"epoch", nullable(card.source->epoch)},
                       {"ema", card.source->ema}};
   }
+  if (card.training) {
+    const ModelTraining& training = *card.training;
+    json["training"] = {{"objective", training.objective},
+                        {"encoder", training.encoder},
+                        {"parents", training.parents},
+                        {"datasets", training.datasets},
+                        {"participants", training.participants},
+                        {"runs", training.runs},
+                        {"epochs", training.epochs},
+                        {"steps", training.steps},
+                        {"clips", training.clips},
+                        {"clip_source", training.clip_source},
+                        {"verdict", training.verdict}};
+  }
   return pretty(json);
 }
 
@@ -229,7 +270,7 @@ ModelCard card_from(const json& object, const fs::path& file) {
     reader.fail("has a name that is not made of letters and digits", card.name);
   }
   card.trained = reader.boolean("trained");
-  card.made_by = reader.text("made_by", {"init", "import"});
+  card.made_by = reader.text("made_by", {"init", "import", "pretrain"});
   if (const json& seed = reader.at("seed"); !seed.is_null()) {
     if (!seed.is_number_unsigned()) {
       reader.fail("has no whole number >= 0 under \"seed\"", seed.dump());
@@ -249,12 +290,13 @@ ModelCard card_from(const json& object, const fs::path& file) {
     }
     inner.finish();
   }
-  for (const json& name : reader.at("initialised_tensors")) {
-    if (!name.is_string()) {
-      reader.fail("has something else than names under \"initialised_tensors\"");
-    }
-    card.initialised_tensors.push_back(name.get<std::string>());
+  if ((card.made_by == "pretrain") != object.contains("training")) {
+    reader.fail("must tell of its training when it was made by pretrain, and only then");
   }
+  if (card.made_by == "pretrain") {
+    card.training = training_from(reader.at("training"), file);
+  }
+  card.initialised_tensors = reader.texts("initialised_tensors");
   card.tensors = reader.integer("tensors", 0, kMost);
   card.parameters = reader.integer("parameters", 0, kMost);
   card.weights_sha256 = reader.sha256("weights_sha256");
@@ -271,6 +313,12 @@ std::string readme_text(const ModelConfig& config, const ModelCard& card) {
   if (card.made_by == "init") {
     text += "**Untrained.** These weights are random numbers (seed " + std::to_string(card.seed.value_or(0)) +
             "). They serve to try the program; what they give says nothing about brains.\n";
+  } else if (card.training) {
+    const ModelTraining& training = *card.training;
+    text += "Pre-trained by " + training.objective + " on " + std::to_string(training.runs) + " runs of " +
+            std::to_string(training.participants) + " participants, " + std::to_string(training.epochs) +
+            " epochs, " + std::to_string(training.steps) +
+            " steps. Verdict of the monitors: " + training.verdict + ".\n";
   } else {
     text += "Imported from `" + (card.source ? card.source->file : std::string()) +
             "`. Which token mask and which normalisation its training used is not known.\n";
@@ -287,6 +335,11 @@ std::string readme_text(const ModelConfig& config, const ModelCard& card) {
       "\n- `weights.safetensors`: the tensors, official names\n- `config.json`: what they expect\n- "
       "`model.json`: "
       "what is known about them\n";
+  if (card.training) {
+    text +=
+        "- `splits.tsv`: who was learnt from; `history.tsv`: a row an epoch; `metrics.jsonl`: a line a "
+        "step\n";
+  }
   return text;
 }
 

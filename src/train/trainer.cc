@@ -1,0 +1,381 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "train/trainer.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "core/error.h"
+#include "core/safetensors.h"
+#include "train/checkpoint_folder.h"
+#include "train/clip_loader.h"
+#include "train/trainer_state.h"
+#include "train/training_log.h"
+
+namespace fs = std::filesystem;
+
+namespace slim::train {
+namespace {
+
+constexpr const char* kTensors = "state.safetensors";
+constexpr const char* kState = "trainer.json";
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void write_tensors(const fs::path& path, const Parameters& tensors) {
+  std::vector<TensorSpec> specs;
+  for (const auto& [key, tensor] : tensors) {
+    specs.push_back({.name = key, .dtype = DType::F32, .shape = tensor.sizes().vec()});
+  }
+  SafetensorsWriter writer(path, specs, {{"slimbrain_training", "1"}});
+  for (const auto& [key, tensor] : tensors) {
+    const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+    writer.append(
+        std::as_bytes(std::span(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()))));
+  }
+  writer.finish();
+}
+
+void read_tensors(const fs::path& path, const Parameters& into) {
+  const SafetensorsFile file = SafetensorsFile::open(path);
+  Parameters found;
+  for (const auto& [key, tensor] : into) {
+    const TensorSpec* spec = file.find(key);
+    if (spec == nullptr || spec->dtype != DType::F32 || at::IntArrayRef(spec->shape) != tensor.sizes()) {
+      throw Error(message::kBadCheckpoint, "The checkpoint lacks a tensor or holds one of another shape.",
+                  {.file = path.string(), .found = key});
+    }
+    // The mapping is read-only, and so is what is made of it here.
+    found[key] = at::from_blob(const_cast<std::byte*>(file.data(*spec).data()), spec->shape, at::kFloat);
+    tensor.detach().copy_(found[key]);
+  }
+}
+
+/// Pinned memory lets copies to a CUDA device run beside the computation.
+std::shared_ptr<std::byte> pinned_memory(size_t bytes) {
+  const at::Tensor held =
+      at::empty({static_cast<int64_t>(bytes)}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
+  return {static_cast<std::byte*>(held.data_ptr()), [held](std::byte*) {}};
+}
+
+/// The sums of a running epoch, kept in a checkpoint under "sum.NAME" and "count.NAME".
+class EpochMeans {
+ public:
+  explicit EpochMeans(std::map<std::string, double>& sums) : sums_(sums) {}
+  void add(const std::vector<Scalar>& values) {
+    for (const auto& [name, value] : values) {
+      if (std::isfinite(value)) {
+        sums_["sum." + name] += value;
+        sums_["count." + name] += 1;
+      }
+    }
+  }
+  std::vector<Scalar> means() const {
+    std::vector<Scalar> values;
+    for (const auto& [name, sum] : sums_) {
+      if (name.starts_with("sum.")) {
+        values.emplace_back(name.substr(4), sum / sums_.at("count." + name.substr(4)));
+      }
+    }
+    return values;
+  }
+  void clear() {
+    std::erase_if(sums_, [](const auto& one) {
+      return one.first.starts_with("sum.") || one.first.starts_with("count.");
+    });
+  }
+
+ private:
+  std::map<std::string, double>& sums_;
+};
+
+std::vector<LogColumn> columns_of(Objective objective) {
+  std::vector<LogColumn> columns = usual_columns();
+  if (objective == Objective::Jepa) {
+    for (const std::string_view region : model::kRegionNames) {
+      columns.push_back(
+          {"loss_" + std::string(region), "Training loss of this region, mean over the steps."});
+    }
+  }
+  columns.push_back({"val_loss", "Loss of the validation participants, masks of epoch 0."});
+  return columns;
+}
+
+PretrainingOptions with_steps(const TrainerOptions& options, int64_t steps_per_epoch) {
+  PretrainingOptions out = options.pretraining;
+  out.schedule.steps = options.epochs * steps_per_epoch;
+  out.schedule.warmup_steps = std::min(options.warmup_epochs * steps_per_epoch, out.schedule.steps - 1);
+  out.verdict.warmup_steps = out.schedule.warmup_steps;
+  return out;
+}
+
+void check_settings(const TrainerState& saved, const std::map<std::string, std::string>& now,
+                    const fs::path& checkpoint) {
+  for (const ChangedHash& change : changed_hashes(saved, now)) {
+    throw Error(
+        message::kOtherSettings,
+        "The training that was begun here has another " + change.name + " than this call.",
+        {.file = checkpoint.string(),
+         .expected = change.saved,
+         .found = change.now,
+         .remedy = "call with the same settings, choose another --model-name, or start anew with --force"});
+  }
+}
+
+class Trainer {
+ public:
+  Trainer(const TrainerOptions& options, const TrainingRuns& training, const TrainingRuns& validation,
+          const fs::path& folder, const TrainerHooks& hooks, at::Device device, at::ScalarType type)
+      : options_(options),
+        training_(training),
+        validation_(validation),
+        hooks_(hooks),
+        device_(device),
+        sampler_(training.runs, options.sampler),
+        steps_(with_steps(options, sampler_.steps_per_epoch()), device, type),
+        checkpoints_(folder / "checkpoints", options.keep_checkpoints) {
+    state_.seed = options.sampler.seed;
+    state_.hashes = options.settings;
+    if (const std::optional<fs::path> latest = checkpoints_.latest()) {
+      resume(*latest);
+    }
+    log_.emplace(folder, columns_of(options.pretraining.objective), state_.step);
+  }
+
+  Trained run() {
+    start_ = std::chrono::steady_clock::now();
+    wall_before_ = state_.wall_s;
+    first_step_ = state_.step;
+    const std::unique_ptr<ClipLoader> loader =
+        loader_of(training_, training_plan(sampler_, static_cast<uint64_t>(state_.epoch), state_.epoch_step,
+                                           static_cast<uint64_t>(options_.epochs), options_.clips_at_once));
+    auto step_start = std::chrono::steady_clock::now();
+    double waited = 0;
+    while (const std::optional<LoadedBatch> batch = loader->next()) {
+      waited += batch->seconds_waited();
+      state_.samples += static_cast<int64_t>(batch->plan().samples.size());
+      step_samples_ += static_cast<int64_t>(batch->plan().samples.size());
+      steps_.accumulate(on_device(*batch), batch->plan().epoch, static_cast<uint64_t>(batch->plan().step),
+                        is_logged());
+      if (!batch->plan().ends_step) {
+        continue;
+      }
+      finish_step(seconds_since(step_start), waited);
+      step_start = std::chrono::steady_clock::now();
+      waited = 0;
+    }
+    const LoaderStatistics seen = loader->statistics();
+    hooks_.say("input: " + std::to_string(static_cast<int>(std::lround(100 * seen.wait_share()))) +
+               " % of the steps waited for clips");
+    return {.weights = steps_.exported(true),
+            .steps = state_.step,
+            .samples = state_.samples,
+            .verdict = steps_.watch().verdict()};
+  }
+
+ private:
+  bool is_logged() const { return state_.step % options_.log_every == 0; }
+
+  void resume(const fs::path& checkpoint) {
+    const TrainerState saved = read_trainer_state(checkpoint / kState);
+    check_settings(saved, options_.settings, checkpoint);
+    read_tensors(checkpoint / kTensors, steps_.state());
+    state_ = saved;
+    steps_.resume(state_.step, {.consecutive = static_cast<int64_t>(state_.watch["watch.consecutive"]),
+                                .narrow = state_.watch["watch.narrow"] != 0});
+    hooks_.say("going on after step " + std::to_string(state_.step));
+  }
+
+  std::unique_ptr<ClipLoader> loader_of(const TrainingRuns& from, BatchPlan plan) const {
+    LoaderOptions loader{.threads = options_.reader_threads,
+                         .slots = 3,
+                         .clips_at_once = options_.clips_at_once,
+                         .with_valid = options_.pretraining.objective == Objective::Mae};
+    if (device_.is_cuda()) {
+      loader.allocate = pinned_memory;
+    }
+    return std::make_unique<ClipLoader>(read_stores(from.stores), std::move(plan), loader);
+  }
+
+  /// A batch's tensors; on the CPU they lie in its slot.
+  PretrainingBatch on_device(const LoadedBatch& batch) const {
+    const auto clips = static_cast<int64_t>(batch.plan().samples.size());
+    const auto values = static_cast<int64_t>(batch.bold().size()) / (clips * kClipFrames);
+    PretrainingBatch out;
+    out.clips = at::from_blob(const_cast<uint16_t*>(batch.bold().data()),
+                              {clips, kClipFrames, values / kTokenVoxels, kTokenVoxels}, at::kHalf)
+                    .to(device_);
+    if (!batch.valid().empty()) {
+      at::Tensor valid = at::empty({clips, values / kTokenVoxels, kTokenVoxels}, at::kBool);
+      bool* flags = valid.data_ptr<bool>();
+      for (size_t i = 0; i < static_cast<size_t>(valid.numel()); ++i) {
+        flags[i] = ((batch.valid()[i / 8] >> (i % 8)) & 1U) != 0;
+      }
+      out.valid = valid.to(device_);
+    }
+    for (const Sample& sample : batch.plan().samples) {
+      out.positions.push_back(sample.position);
+    }
+    return out;
+  }
+
+  void finish_step(double seconds, double waited) {
+    const bool logged = is_logged();
+    const StepReport report = steps_.finish_step();
+    const int64_t samples = std::exchange(step_samples_, 0);
+    state_.step += 1;
+    state_.epoch_step += 1;
+    state_.wall_s = wall_before_ + seconds_since(start_);
+    check(report);
+    LogRow row = row_of(report);
+    row.values.emplace_back("samples_per_s", static_cast<double>(samples) / std::max(seconds, 1e-9));
+    // Of one step the share is 0 or 1; the first one fills the ring and is no shortage.
+    row.values.emplace_back("wait_share", state_.step > first_step_ + 1 && waited > 1e-3 ? 1.0 : 0.0);
+    means_.add(row.values);
+    if (logged) {
+      log_->add_step(row);
+    }
+    say_progress(report);
+    const bool epoch_ended = state_.epoch_step == sampler_.steps_per_epoch();
+    if (epoch_ended) {
+      finish_epoch(report.rate);
+    }
+    const bool stop = hooks_.stop;
+    if (epoch_ended || stop) {
+      save();
+    }
+    if (stop && state_.epoch < options_.epochs) {
+      throw Error(
+          message::kStopped,
+          "Training was stopped after step " + std::to_string(state_.step) + "; its checkpoint is saved.",
+          {.remedy = "run the same call again: it continues"});
+    }
+  }
+
+  void check(const StepReport& report) const {
+    const std::string where = " at step " + std::to_string(state_.step) + ".";
+    if (!report.finite) {
+      throw Error(message::kNotLearning, "The loss or its gradient is not a finite number" + where,
+                  {.remedy = "check the clip stores; a lower rate may help"});
+    }
+    if (report.verdict == Verdict::Collapsed) {
+      throw Error(message::kNotLearning, "The representation has collapsed" + where,
+                  {.found = "see target_std and input_share in metrics.jsonl",
+                   .remedy = "train with more participants, more clips a step or another seed"});
+    }
+  }
+
+  LogRow row_of(const StepReport& report) const {
+    LogRow row{
+        .step = state_.step,
+        .epoch = state_.epoch,
+        .samples = state_.samples,
+        .wall_s = state_.wall_s,
+        .values = {{"lr", report.rate}, {"loss", report.losses.loss}, {"grad_norm", report.gradient_norm}}};
+    if (report.monitors) {
+      row.values.emplace_back("target_std", report.monitors->target_std);
+      row.values.emplace_back("cosine", report.monitors->cosine);
+      row.values.emplace_back("effective_rank", report.monitors->effective_rank);
+      row.values.emplace_back("input_share", report.monitors->input_share);
+    }
+    if (options_.pretraining.objective == Objective::Jepa) {
+      for (size_t i = 0; i < model::kRegionNames.size(); ++i) {
+        row.values.emplace_back("loss_" + std::string(model::kRegionNames[i]), report.losses.regions[i]);
+      }
+    }
+    return row;
+  }
+
+  void say_progress(const StepReport& report) const {
+    const int64_t steps = options_.epochs * sampler_.steps_per_epoch();
+    const double each = seconds_since(start_) / static_cast<double>(state_.step - first_step_);
+    hooks_.on_step({.step = state_.step,
+                    .steps = steps,
+                    .epoch = state_.epoch,
+                    .epochs = options_.epochs,
+                    .epoch_step = state_.epoch_step,
+                    .epoch_steps = sampler_.steps_per_epoch(),
+                    .loss = report.losses.loss,
+                    .rate = report.rate,
+                    .seconds_left = each * static_cast<double>(steps - state_.step)});
+  }
+
+  void finish_epoch(double rate) {
+    LogRow row{
+        .step = state_.step, .epoch = state_.epoch + 1, .samples = state_.samples, .values = means_.means()};
+    for (Scalar& value : row.values) {
+      value.second = value.first == "lr" ? rate : value.second;
+    }
+    best_ = false;
+    if (const std::optional<double> loss = validate()) {
+      row.values.emplace_back("val_loss", *loss);
+      best_ = !state_.best || *loss < *state_.best;
+      state_.best = best_ ? *loss : *state_.best;
+    }
+    state_.wall_s = row.wall_s = wall_before_ + seconds_since(start_);
+    log_->add_epoch(row);
+    means_.clear();
+    state_.epoch += 1;
+    state_.epoch_step = 0;
+  }
+
+  std::optional<double> validate() {
+    const std::vector<Sample> samples = validation_samples(validation_.runs);
+    if (samples.empty()) {
+      return std::nullopt;
+    }
+    const std::unique_ptr<ClipLoader> loader =
+        loader_of(validation_, one_pass(samples, options_.clips_at_once));
+    while (const std::optional<LoadedBatch> batch = loader->next()) {
+      steps_.validate(on_device(*batch), static_cast<uint64_t>(batch->plan().step));
+    }
+    return steps_.finish_validation().loss;
+  }
+
+  void save() {
+    log_->sync();
+    state_.watch["watch.consecutive"] = static_cast<double>(steps_.watch().state().consecutive);
+    state_.watch["watch.narrow"] = steps_.watch().state().narrow ? 1 : 0;
+    checkpoints_.save(
+        state_.step,
+        [&](const fs::path& folder) {
+          write_tensors(folder / kTensors, steps_.state());
+          write_trainer_state(folder / kState, state_);
+        },
+        std::exchange(best_, false));
+  }
+
+  const TrainerOptions& options_;
+  const TrainingRuns& training_;
+  const TrainingRuns& validation_;
+  const TrainerHooks& hooks_;
+  at::Device device_;
+  Sampler sampler_;
+  Pretraining steps_;
+  CheckpointFolder checkpoints_;
+  TrainerState state_{};
+  EpochMeans means_{state_.watch};
+  std::optional<TrainingLog> log_;
+  std::chrono::steady_clock::time_point start_{};
+  double wall_before_ = 0;
+  int64_t first_step_ = 0, step_samples_ = 0;
+  bool best_ = false;
+};
+
+}  // namespace
+
+Trained train(const TrainerOptions& options, const TrainingRuns& training, const TrainingRuns& validation,
+              const fs::path& folder, const TrainerHooks& hooks, at::Device device, at::ScalarType type) {
+  if (options.epochs < 1 || options.log_every < 1) {
+    throw Error(message::kBadValue, "A training needs at least one epoch.",
+                {.found = std::to_string(options.epochs)});
+  }
+  return Trainer(options, training, validation, folder, hooks, device, type).run();
+}
+
+}  // namespace slim::train
