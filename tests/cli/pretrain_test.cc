@@ -74,7 +74,7 @@ TEST_F(Pretrain, AStoppedTrainingGoesOnToTheSameWeightsAndTheModelEmbeds) {
   // The moments differ from machine to machine; wherever the signal falls, the end must be the same.
   for (int call = 0; call < 12 && !fs::exists(model_); ++call) {
     const ProgramResult result = pretrain(
-        {"--epochs", "2"}, {.signal_after = std::chrono::milliseconds(2500 + 700 * call), .signal = SIGTERM});
+        {"--epochs", "2"}, {.signal_after = std::chrono::milliseconds(400 + 500 * call), .signal = SIGTERM});
     ASSERT_TRUE(result.exit_code == 75 || result.exit_code == 0 || result.exit_code == 128 + SIGTERM)
         << result.exit_code << result.err;
     stops += result.exit_code == 75 ? 1 : 0;
