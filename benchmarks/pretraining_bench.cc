@@ -3,18 +3,15 @@
 // this machine's own matrix-product rate? Backward passes count 2 times the linear layers and 2.5 times the
 // attention of the forward pass.
 #include <ATen/Parallel.h>
-#include <ATen/ops/mm.h>
-#include <ATen/ops/randn.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <string>
 #include <vector>
 
+#include "benchmarks/machine_rate.h"
 #include "core/error.h"
 #include "model/flops.h"
 #include "train/pretraining.h"
@@ -22,41 +19,13 @@
 namespace {
 
 using namespace slim;
+using namespace slim::benchmarks;
 
 struct Arguments {
   std::string preset = "tiny";
   int64_t clips = 1, steps = 5;
   bool recompute = false;
 };
-
-double seconds_of(const auto& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  return values[values.size() / 2];
-}
-
-/// GFLOP/s of a float32 product of 2048 x 2048 matrices: median of 5 after one that warms up.
-double product_rate() {
-  const int64_t n = 2048;
-  const at::Tensor a = at::randn({n, n}), b = at::randn({n, n});
-  std::vector<double> seconds;
-  for (int i = 0; i < 6; ++i) {
-    seconds.push_back(seconds_of([&] { at::mm(a, b); }));
-  }
-  seconds.erase(seconds.begin());
-  return 2.0 * static_cast<double>(n * n * n) / median(seconds) / 1e9;
-}
-
-double peak_gb() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<double>(usage.ru_maxrss) * 1024 / 1e9;
-}
 
 /// Counted operations of step k of epoch 0, forward and backward.
 double step_flops(const train::PretrainingOptions& options, int64_t clips, uint64_t step) {
