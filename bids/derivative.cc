@@ -79,13 +79,19 @@ void publish_data(const fs::path& target, const DataWriter& write, const std::fu
   }
 }
 
+// Where temporaries of dataset-level files lie: another process may own one, so a later call cannot tell at
+// once which are left over, and they must not stand among the results meanwhile.
+fs::path state_folder(const fs::path& root) { return root / ".slimbrain"; }
+
 // Publishes a dataset-level text unless some process has done so; returns what is there afterwards.
 std::string create_text(const fs::path& target, const std::string& text) {
   if (is_there(target)) {
     return slim::read_text(target);
   }
+  const fs::path folder = state_folder(target.parent_path());
+  create_folder(folder);
   const fs::path partial =
-      target.parent_path() / (std::string(kPartialPrefix) + make_uuid() + "-" + target.filename().string());
+      folder / (std::string(kPartialPrefix) + make_uuid() + "-" + target.filename().string());
   try {
     write_text(partial, text);
     if (::link(partial.c_str(), target.c_str()) != 0 && errno != EEXIST) {
@@ -108,11 +114,11 @@ std::string create_text(const fs::path& target, const std::string& text) {
   return slim::read_text(target);
 }
 
-// Temporaries in the root belong to processes that may be alive; old ones do not.
-void remove_old_root_partials(const fs::path& root) {
+// Temporaries of dataset-level files belong to processes that may be alive; old ones do not.
+void remove_old_partials(const fs::path& folder) {
   const auto limit = fs::file_time_type::clock::now() - std::chrono::hours(1);
   std::error_code error;
-  for (fs::directory_iterator it(root, error), end; !error && it != end; it.increment(error)) {
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     std::error_code ignored;
     if (it->path().filename().string().starts_with(kPartialPrefix) && it->last_write_time(ignored) < limit) {
       fs::remove(it->path(), ignored);
@@ -189,7 +195,8 @@ DerivativeDataset DerivativeDataset::open(const fs::path& root, const DatasetFac
   create_text(root / "README.md", readme_text());
   create_text(root / "descriptions.tsv", descriptions_table_text(facts));
   create_text(root / "descriptions.json", descriptions_json_text());
-  remove_old_root_partials(root);
+  remove_old_partials(root);
+  remove_old_partials(state_folder(root));
   const fs::path place = fs::weakly_canonical(root);
   if (place.parent_path().filename() == "derivatives" &&
       place.filename().string().find("slimbrain") == std::string::npos) {
