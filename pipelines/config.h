@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/options.h"
+#include "pipelines/model_options.h"
 #include "preproc/prepare_mni.h"
 
 namespace slim::pipelines {
@@ -73,52 +74,15 @@ struct ResourceOptions {
   }
 };
 
-struct EmbedOptions {
-  std::string model{};
-  std::string ranker = "all";
-  std::string background{};
-  template <class Visit>
-  static void fields(Visit&& visit) {
-    visit("model", &EmbedOptions::model,
-          "model folder, or a name looked up in OUT_DIR/models and $SLIMBRAIN_MODELS", Role::Run);
-    visit("ranker", &EmbedOptions::ranker,
-          "which clips: all (every non-overlapping 40-frame clip), or one clip a piece of the run from the "
-          "best 8 windows of "
-          "5 frames by variance, uniform, random or first (mutual_source, mutual_target, mutual_sum and "
-          "leave_one_out need "
-          "a model with stage-1 weights)");
-    visit("background", &EmbedOptions::background, "token, unit or none (empty: the model's own)");
-  }
-};
-
-struct TrainOptions {
-  std::string preset = "tiny", model_name{}, objective = "jepa", clips = "random";
-  std::optional<int64_t> epochs{}, clips_per_step{};
-  int64_t seed = 1;
-  template <class Visit>
-  static void fields(Visit&& visit) {
-    visit("preset", &TrainOptions::preset, "tiny or base: size of the model and recipe of its training");
-    visit("model_name", &TrainOptions::model_name,
-          "letters and digits: the model goes to OUT_DIR/models/model-NAME (empty: the preset's name)",
-          Role::Run);
-    visit("objective", &TrainOptions::objective, "jepa or mae");
-    visit("epochs", &TrainOptions::epochs, "passes over the training runs (default: tiny 6, base 40)");
-    visit("clips_per_step", &TrainOptions::clips_per_step,
-          "clips of an optimiser step (default: tiny 2, base 32); --batch-size of them at once");
-    visit("clips", &TrainOptions::clips,
-          "random (40 frames from anywhere), selected (evenly spaced windows) or mixed (a coin a visit)");
-    visit("seed", &TrainOptions::seed, "of weights, order, clips, masks and splits");
-  }
-};
-
 struct RunOptions {
   std::vector<std::string> stages{};
   bool force = false, dry_run = false, print_config = false, stop_on_first_crash = false;
   template <class Visit>
   static void fields(Visit&& visit) {
     visit("stages", &RunOptions::stages,
-          "participant: prep, embed (default: both); group: index, pretrain, aggregate (default: "
-          "aggregate)");
+          "participant: prep, embed, predict, saliency (default: prep, embed; predict and saliency too when "
+          "the "
+          "model has a head); group: index, pretrain, finetune, evaluate, aggregate (default: aggregate)");
     visit("force", &RunOptions::force, "redo units that are complete and current");
     visit("dry_run", &RunOptions::dry_run, "show what would be done and why; write nothing");
     visit("print_config", &RunOptions::print_config, "show every setting with its origin; do nothing");
@@ -142,7 +106,9 @@ struct Config {
   ResourceOptions resources{};
   preproc::PrepOptions prep{};
   EmbedOptions embed{};
+  SaliencyOptions saliency{};
   TrainOptions train{};
+  EvaluateOptions evaluate{};
   RunOptions run{};
   ReportOptions report{};
   template <class Visit>
@@ -152,7 +118,9 @@ struct Config {
     visit("resources", &Config::resources, "Resources", Role::Run);
     visit("prep", &Config::prep, "Preparation", Role::Science);
     visit("embed", &Config::embed, "Embedding", Role::Science);
+    visit("saliency", &Config::saliency, "Saliency", Role::Science);
     visit("train", &Config::train, "Training", Role::Science);
+    visit("evaluate", &Config::evaluate, "Targets and evaluation", Role::Science);
     visit("run", &Config::run, "Run control", Role::Run);
     visit("report", &Config::report, "Reporting", Role::Run);
   }

@@ -10,8 +10,8 @@
 #include "core/error.h"
 #include "core/version.h"
 #include "image/nifti_io.h"
-#include "pipelines/embed.h"
 #include "pipelines/lock.h"
+#include "pipelines/model_choice.h"
 #include "pipelines/prep.h"
 #include "pipelines/resources.h"
 #include "pipelines/stages.h"
@@ -170,7 +170,7 @@ int run_participant(ParticipantCall call, Log& log) {
   const bool embeds =
       std::any_of(chosen.begin(), chosen.end(), [](const StageEntry* s) { return s->name == "embed"; });
   const std::string device =
-      embeds && !call.config.run.dry_run ? check_embedding(call.config, call.out_dir, log) : "cpu";
+      embeds && !call.config.run.dry_run ? check_model(call.config, call.out_dir, log) : "cpu";
   const bids::RunSearch search = bids::find_bold_runs(request_of(call, static_cast<int>(threads.value)));
   for (const std::string& warning : search.warnings) {
     log.warn(warning);

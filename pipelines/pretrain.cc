@@ -30,6 +30,7 @@ namespace {
 struct Recipe {
   int64_t epochs, clips_per_step, warmup_epochs, log_every, patience;
   double rate, floor, ema;
+  std::string clips;
 };
 
 Recipe recipe_of(const TrainOptions& train) {
@@ -40,7 +41,8 @@ Recipe recipe_of(const TrainOptions& train) {
                                                   .patience = 100,
                                                   .rate = 2e-4,
                                                   .floor = 1e-6,
-                                                  .ema = 0.996}
+                                                  .ema = 0.996,
+                                                  .clips = "selected"}
                                          : Recipe{.epochs = 6,
                                                   .clips_per_step = 2,
                                                   .warmup_epochs = 1,
@@ -48,9 +50,13 @@ Recipe recipe_of(const TrainOptions& train) {
                                                   .patience = 20,
                                                   .rate = 1e-3,
                                                   .floor = 1e-5,
-                                                  .ema = 0.95};
+                                                  .ema = 0.95,
+                                                  .clips = "mixed"};
   recipe.epochs = train.epochs.value_or(recipe.epochs);
   recipe.clips_per_step = train.clips_per_step.value_or(recipe.clips_per_step);
+  if (!train.clips.empty()) {
+    recipe.clips = train.clips;
+  }
   return recipe;
 }
 
@@ -152,7 +158,7 @@ train::TrainerOptions trainer_options(const GroupJob& job, const Cohort& cohort,
                       .ema = recipe.ema,
                       .verdict = {.width = encoder.width(), .patience = recipe.patience},
                       .seed = seed},
-      .sampler = {.source = train::clip_source_from(train.clips),
+      .sampler = {.source = train::clip_source_from(recipe.clips),
                   .seed = seed,
                   .clips_per_step = recipe.clips_per_step},
       .epochs = recipe.epochs,
@@ -164,7 +170,7 @@ train::TrainerOptions trainer_options(const GroupJob& job, const Cohort& cohort,
                       {"epochs", std::to_string(recipe.epochs)},
                       {"objective", train.objective},
                       {"clips_per_step", std::to_string(recipe.clips_per_step)},
-                      {"clips", train.clips},
+                      {"clips", recipe.clips},
                       {"seed", std::to_string(train.seed)},
                       {"precision", job.config.resources.precision},
                       {"data", cohort.fingerprint},
@@ -205,20 +211,21 @@ void publish(const GroupJob& job, const fs::path& folder, const fs::path& work, 
   }
   const auto participants = std::count_if(cohort.splits.rows.begin(), cohort.splits.rows.end(),
                                           [](const auto& row) { return row.role == evaluate::Role::Train; });
-  model::ModelCard card{.name = train.model_name.empty() ? train.preset : train.model_name,
-                        .trained = true,
-                        .made_by = "pretrain",
-                        .seed = options.sampler.seed,
-                        .training = model::ModelTraining{.objective = train.objective,
-                                                         .encoder = jepa ? "target" : "online",
-                                                         .datasets = {datasets.begin(), datasets.end()},
-                                                         .participants = participants,
-                                                         .runs = runs,
-                                                         .epochs = options.epochs,
-                                                         .steps = trained.steps,
-                                                         .clips = trained.samples,
-                                                         .clip_source = train.clips,
-                                                         .verdict = std::string(name_of(trained.verdict))}};
+  model::ModelCard card{
+      .name = train.model_name.empty() ? train.preset : train.model_name,
+      .trained = true,
+      .made_by = "pretrain",
+      .seed = options.sampler.seed,
+      .training = model::ModelTraining{.objective = train.objective,
+                                       .encoder = jepa ? "target" : "online",
+                                       .datasets = {datasets.begin(), datasets.end()},
+                                       .participants = participants,
+                                       .runs = runs,
+                                       .epochs = options.epochs,
+                                       .steps = trained.steps,
+                                       .clips = trained.samples,
+                                       .clip_source = std::string(train::name_of(options.sampler.source)),
+                                       .verdict = std::string(name_of(trained.verdict))}};
   std::vector<model::WeightSource> weights;
   for (const TensorSpec& spec : model::configured_tensors(config)) {
     weights.push_back({.spec = spec, .make = [&trained, name = spec.name] {
@@ -288,9 +295,10 @@ void run_pretrain(const GroupJob& job) {
   const train::TrainingRuns training = runs_of(cohort, evaluate::Role::Train, options.sampler.source);
   const train::TrainingRuns validation = runs_of(cohort, evaluate::Role::Validation, options.sampler.source);
   job.log.say(Level::Normal, "pretrain: model " + name + " (" + train.preset + ", " + train.objective +
-                                 ", clips " + train.clips + ") learns from " +
-                                 std::to_string(training.runs.size()) + " runs, is validated on " +
-                                 std::to_string(validation.runs.size()) + "; on " + choice.name);
+                                 ", clips " + std::string(train::name_of(options.sampler.source)) +
+                                 ") learns from " + std::to_string(training.runs.size()) +
+                                 " runs, is validated on " + std::to_string(validation.runs.size()) +
+                                 "; on " + choice.name);
   at::set_num_threads(job.threads);
   // A model folder appears whole, so what a training writes on its way lies beside it until then.
   const fs::path work = job.out_dir / "models" / (".training-" + name);

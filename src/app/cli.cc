@@ -19,8 +19,11 @@ namespace slim::app {
 namespace {
 
 const std::map<std::string, std::string> kSectionTitles{
-    {"input", "Inputs"},    {"select", "Selection"}, {"resources", "Resources"}, {"prep", "Preparation"},
-    {"embed", "Embedding"}, {"train", "Training"},   {"run", "Run control"},     {"report", "Reporting"}};
+    {"input", "Inputs"},        {"select", "Selection"},
+    {"resources", "Resources"}, {"prep", "Preparation"},
+    {"embed", "Embedding"},     {"saliency", "Saliency"},
+    {"train", "Training"},      {"evaluate", "Targets and evaluation"},
+    {"run", "Run control"},     {"report", "Reporting"}};
 
 /// Other spellings that BIDS Apps have taught people.
 const std::map<std::string, std::string> kAliases{{"derivatives", "-d,--datasets"},

@@ -138,6 +138,9 @@ std::vector<TensorSpec> configured_tensors(const ModelConfig& config) {
   if (config.predictor) {
     add(predictor_tensors(config.encoder, *config.predictor));
   }
+  if (config.stage1) {
+    add(global_mae_tensors(config.stage1->network));
+  }
   if (config.head_outputs) {
     add({{.name = "head.projection.weight",
           .dtype = DType::F32,

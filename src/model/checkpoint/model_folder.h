@@ -10,8 +10,27 @@
 
 #include "core/safetensors.h"
 #include "model/checkpoint/encoder_config.h"
+#include "model/global_mae_options.h"
 
 namespace slim::model {
+
+/// The stage-1 network and the regions that it reads.
+struct Stage1Config {
+  GlobalMaeOptions network{};
+  std::string atlas;         // name of the parcellation; "grid" = the default cells
+  std::string atlas_sha256;  // RoiLabels::sha256
+};
+
+/// What the outputs of a head stand for.
+struct HeadTarget {
+  std::string name;                    // letters and digits, for file names
+  std::string column;                  // as --target named it: COLUMN or FILE.tsv:COLUMN
+  std::vector<std::string> classes{};  // one logit each, in order; empty = one standardised number
+  double mean = 0, sd = 1;             // of a number in the training split, in the target's units
+  std::string units{};                 // of a number
+
+  int64_t outputs() const { return classes.empty() ? 1 : static_cast<int64_t>(classes.size()); }
+};
 
 /// config.json: what the weights are weights of, and what input they expect. Absent = not known.
 struct ModelConfig {
@@ -19,6 +38,8 @@ struct ModelConfig {
   bool fusion = false;
   std::optional<PredictorShape> predictor{};
   std::optional<int64_t> head_outputs{};
+  std::optional<HeadTarget> head_target{};  // known for heads of ours
+  std::optional<Stage1Config> stage1{};
   std::optional<std::string> objective{};  // jepa or mae, when known
   std::string background = "token";        // token, unit or none
   std::string grid;                        // kSlimGridName
@@ -49,14 +70,27 @@ struct ModelTraining {
   std::string verdict;      // healthy or narrow
 };
 
+/// How a head came onto a model: what it learnt from. splits.tsv names the participants; the splits of the
+/// parents are in parent_splits.tsv.
+struct ModelTuning {
+  std::string method;                             // linear (encoder frozen) or finetune
+  std::string parent;                             // SHA-256 of the weights that it started from
+  std::vector<std::string> datasets{};            // names of the output folders
+  std::string ranker;                             // which clips were seen
+  int64_t participants = 0, runs = 0, clips = 0;  // learnt from
+  int64_t epochs = 0, best_epoch = 0;             // of finetune, counted from 1; 0 for linear
+  double lambda_per_column = 0;                   // of linear; 0 for finetune
+};
+
 /// model.json: what is known about this very model.
 struct ModelCard {
   std::string name;  // [0-9A-Za-z]+
   bool trained = false;
-  std::string made_by;  // init, import or pretrain
+  std::string made_by;  // init, import, pretrain or finetune
   std::optional<uint64_t> seed{};
   std::optional<ModelSource> source{};
-  std::optional<ModelTraining> training{};
+  std::optional<ModelTraining> training{};  // pre-training, also of the parent where a head came onto it
+  std::optional<ModelTuning> tuning{};      // of finetune
   std::vector<std::string>
       initialised_tensors{};  // of an import: drawn at random, since the file lacked them
   int64_t tensors = 0;

@@ -39,6 +39,13 @@ std::string inspect_folder(const fs::path& path) {
                               : "no");
   line(out, "head",
        model.config.head_outputs ? std::to_string(*model.config.head_outputs) + " outputs" : "no");
+  if (model.config.head_target) {
+    line(out, "target", model.config.head_target->column);
+  }
+  line(out, "stage 1",
+       model.config.stage1
+           ? std::to_string(model.config.stage1->network.rois) + " regions of " + model.config.stage1->atlas
+           : "no");
   line(out, "background", model.config.background);
   line(out, "grid", model.config.grid);
   line(out, "token mask", or_unknown(model.config.token_mask_sha256));

@@ -134,7 +134,9 @@ int64_t export_pth(const fs::path& folder, const fs::path& file) {
   const ModelFolder model = open_model(folder);
   std::vector<PthTensor> tensors;
   for (const TensorSpec& spec : model.weights.tensors()) {
-    tensors.push_back({.spec = spec, .data = model.weights.data(spec)});
+    if (!spec.name.starts_with(kGlobalMaePrefix)) {  // no official name: it exists in safetensors alone
+      tensors.push_back({.spec = spec, .data = model.weights.data(spec)});
+    }
   }
   const int64_t epoch = model.card.source ? model.card.source->epoch.value_or(0) : 0;
   write_atomically(file, [&](const fs::path& partial) {
