@@ -143,8 +143,7 @@ ModelConfig config_from(const json& object, const fs::path& file) {
   if (!reader.is_null("head")) {
     ObjectReader inner(reader.at("head"), file, "head");
     config.head_outputs = inner.integer("outputs", 1, 1 << 30);
-    // Models that were made before heads had targets lack the key.
-    if (inner.has("target") && !inner.is_null("target")) {
+    if (!inner.is_null("target")) {
       config.head_target = target_from(inner.at("target"), file);
       if (config.head_target->outputs() != *config.head_outputs) {
         inner.fail("has another number of outputs than its target");
@@ -152,8 +151,7 @@ ModelConfig config_from(const json& object, const fs::path& file) {
     }
     inner.finish();
   }
-  // Models that were made before stage 1 existed lack the key.
-  if (reader.has("stage1") && !reader.is_null("stage1")) {
+  if (!reader.is_null("stage1")) {
     config.stage1 = stage1_from(reader.at("stage1"), file);
   }
   config.objective = reader.text_or_null("objective", {"jepa", "mae"});
