@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "evaluate/splits.h"
+#include "pipelines/group.h"
+
+namespace slim::pipelines {
+
+// Note [Tables of targets]. A column is looked for, dataset by dataset, in the files of --targets-file that
+// name the dataset, then (in the file that the target names, participants.tsv unless told) in the datasets
+// that its dataset_description.json links: raw first. A JSON file of the same name beside the table gives
+// Levels and Units. The tables are read as one, so that type and classes are the same everywhere.
+
+/// The key of a run's participant: NAME/sub-X.
+std::string participant_key(const StoredRun& run);
+
+/// What is to be predicted, for everybody who has clip stores. A case is a participant; where some
+/// participant's sessions have different values, it is a session of a participant (NAME/sub-X/ses-Y).
+struct GroupTarget {
+  std::string label;   // letters and digits of the column, for file names
+  std::string column;  // as --target named it: COLUMN or FILE.tsv:COLUMN
+  std::string units{}, description{};
+  std::vector<std::string> classes{};      // empty = numbers
+  bool by_session = false;                 // cases are sessions
+  std::map<std::string, double> value_of;  // by case: a number, or the index of a class
+  std::vector<std::string> missing{};      // cases without a value, sorted
+
+  /// Key of the case that a run belongs to.
+  std::string case_of(const StoredRun& run) const;
+};
+
+/// The target of --target (Note [Tables of targets]); says in the log how many values there are and who has
+/// none. `classes` are those of a model, in its order; others count as missing. Errors: SB1002 no --target,
+/// an unknown name in --targets-file or no such column, SB2101 no table, SB2003 a broken table or classes and
+/// units that differ between datasets, SB3002 when nobody has a value.
+GroupTarget group_target(const GroupJob& job, const std::vector<std::string>& classes = {});
+
+/// The texts of a column (COLUMN or FILE.tsv:COLUMN) by participant, n/a left out. Where it is not `needed`
+/// a missing table or column gives none. Errors as above; SB2003 for sessions that differ.
+std::map<std::string, std::string> group_column(const GroupJob& job, const std::string& column,
+                                                bool needed = true);
+
+/// What divides participants: those that have a value, strata by the target and --stratify, groups by
+/// --cv-group.
+std::vector<evaluate::SplitItem> split_items(const GroupJob& job, const GroupTarget& target);
+
+/// Splits of participants as splits of their cases: those with a value, the participant as the group of its
+/// sessions.
+evaluate::Splits case_splits(const evaluate::Splits& participants, const GroupTarget& target);
+
+}  // namespace slim::pipelines
