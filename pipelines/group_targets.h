@@ -10,11 +10,6 @@
 
 namespace slim::pipelines {
 
-// Note [Tables of targets]. A column is looked for, dataset by dataset, in the files of --targets-file that
-// name the dataset, then (in the file that the target names, participants.tsv unless told) in the datasets
-// that its dataset_description.json links: raw first. A JSON file of the same name beside the table gives
-// Levels and Units. The tables are read as one, so that type and classes are the same everywhere.
-
 /// The key of a run's participant: NAME/sub-X.
 std::string participant_key(const StoredRun& run);
 
@@ -33,10 +28,10 @@ struct GroupTarget {
   std::string case_of(const StoredRun& run) const;
 };
 
-/// The target of --target (Note [Tables of targets]); says in the log how many values there are and who has
-/// none. `classes` are those of a model, in its order; others count as missing. Errors: SB1002 no --target,
-/// an unknown name in --targets-file or no such column, SB2101 no table, SB2003 a broken table or classes and
-/// units that differ between datasets, SB3002 when nobody has a value.
+/// The target of --target (Note [Tables of targets] in target_tables.h); says in the log how many values
+/// there are and who has none. `classes` are those of a model, in its order; others count as missing. Errors:
+/// SB1002 no --target, an unknown name in --targets-file or no such column, SB2101 no table, SB2003 a broken
+/// table or classes and units that differ between datasets, SB3002 when nobody has a value.
 GroupTarget group_target(const GroupJob& job, const std::vector<std::string>& classes = {});
 
 /// The texts of a column (COLUMN or FILE.tsv:COLUMN) by participant, n/a left out. Where it is not `needed`
