@@ -5,6 +5,7 @@
 #include <ATen/ops/index_select.h>
 
 #include "core/seed.h"
+#include "model/device/upload.h"
 
 namespace slim::model {
 
@@ -22,7 +23,7 @@ at::Tensor drop_path_scale(const DropPath& drop, int64_t block, int64_t blocks, 
         Stream(drop.seed, "drop_path", drop.epoch, position).word(static_cast<uint64_t>(2 * block + branch));
     *out++ = static_cast<double>(word >> 11) * 0x1p-53 < rate ? 0.0 : 1.0 / (1.0 - rate);
   }
-  return scale.to(type).to(row_clips.device()).index_select(0, row_clips);
+  return upload(scale.to(type), row_clips.device()).index_select(0, row_clips);
 }
 
 }  // namespace slim::model

@@ -19,26 +19,6 @@ int64_t final_cell_index(const RowCell& cell) {
   return ((cell.t * kFinalEdge + cell.d) * kFinalEdge + cell.h) * kFinalEdge + cell.w;
 }
 
-std::vector<int64_t> child_slots(const TokenLayout& layout, int level) {
-  std::vector<int64_t> row_of_cell(static_cast<size_t>(layout.clips() * kFinalCells), -1);
-  int64_t row = 0;
-  for (const RowCell& cell : layout.final_cells()) {
-    row_of_cell[static_cast<size_t>(cell.clip * kFinalCells + final_cell_index(cell))] = row++;
-  }
-  const int edge = 4 >> level;
-  std::vector<int64_t> slots;
-  slots.reserve(static_cast<size_t>(layout.rows(level)));
-  for (const RowCell& child : layout.cells(level)) {
-    const RowCell cell{child.clip, child.t / edge, child.d / edge, child.h / edge, child.w / edge};
-    const int64_t place =
-        ((child.t % edge * edge + child.d % edge) * edge + child.h % edge) * edge + child.w % edge;
-    slots.push_back(row_of_cell[static_cast<size_t>(cell.clip * kFinalCells + final_cell_index(cell))] *
-                        fourth_power(edge) +
-                    place);
-  }
-  return slots;
-}
-
 FusionHeadImpl::FusionHeadImpl(int64_t in, int64_t out, int64_t edge)
     : weight(register_parameter("weight", at::zeros({out, in, edge, edge, edge, edge}))),
       bias(register_parameter("bias", at::zeros({out}))) {}
@@ -64,7 +44,7 @@ at::Tensor FusionHeadsImpl::forward(const std::array<at::Tensor, 2>& stage_rows,
                                     const TokenLayout& layout) const {
   at::Tensor fused = final_rows;
   for (size_t i = 0; i < heads.size(); ++i) {
-    const at::Tensor slots = index_tensor(child_slots(layout, static_cast<int>(i)), final_rows.device());
+    const at::Tensor slots = child_slots(layout, static_cast<int>(i), final_rows.device());
     fused = fused + heads[i]->forward(stage_rows[i], slots, layout.rows(kLevels - 1));
   }
   return fused;

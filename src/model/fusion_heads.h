@@ -14,11 +14,6 @@ namespace slim::model {
 int64_t final_cell_index(const RowCell& cell);
 inline constexpr int64_t kFinalCells = 2160;
 
-/// Where each row of level 0 or 1 lies among the children of the final rows, in the rows' (location-major)
-/// order: final row (clip-major) * k^4 + ((t*k + d)*k + h)*k + w, with k = 4 or 2 children an edge and (t, d,
-/// h, w) the child's place inside its cell.
-std::vector<int64_t> child_slots(const TokenLayout& layout, int level);
-
 /// A Linear over all children of a final cell, stored as a 4-D convolution: `weight` [out, in, k, k, k, k],
 /// `bias` [out].
 class FusionHeadImpl : public torch::nn::Module {

@@ -3,7 +3,6 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 #include <ATen/ops/where.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
@@ -16,6 +15,7 @@
 #include "core/error.h"
 #include "core/sha256.h"
 #include "model/checkpoint/init_weights.h"
+#include "model/device/attention_backend.h"
 
 namespace slim::model {
 namespace {
@@ -127,7 +127,7 @@ at::Tensor GlobalMaeBlockImpl::forward(const at::Tensor& x, const at::Tensor& ke
   const at::Tensor qkv = attn->qkv->forward(norm1->forward(x))
                              .view({pieces, tokens, 3, heads_, width / heads_})
                              .permute({2, 0, 3, 1, 4});
-  const at::Tensor attended = at::scaled_dot_product_attention(
+  const at::Tensor attended = fused_attention(
       qkv[0], qkv[1], qkv[2], keys.defined() ? std::optional<at::Tensor>(keys) : std::nullopt);
   const at::Tensor y = x + attn->proj->forward(attended.transpose(1, 2).reshape({pieces, tokens, width}));
   return y + mlp->forward(norm2->forward(y));

@@ -9,6 +9,7 @@
 #include <ATen/ops/stack.h>
 #include <ATen/ops/zeros.h>
 
+#include "model/device/upload.h"
 #include "model/ops/cpu_encoder.h"
 #include "model/ops/packed_encoder.h"
 #include "model/ops/recompute.h"
@@ -24,7 +25,7 @@ at::Tensor row_clips(const TokenLayout& layout, int level, bool clip_major, at::
   for (const RowCell& cell : cells) {
     *out++ = cell.clip;
   }
-  return clips.to(device);
+  return upload(clips, device);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "model/device/upload.h"
 #include "model/initialise.h"
 
 namespace slim::model {
@@ -105,7 +106,7 @@ Weights loss_weights(const TargetRows& rows, const JepaOptions& options, const a
     }
     out[i] = w[region] / (all * static_cast<double>(counts[region]));
   }
-  return {of_rows.to(like.options()),
+  return {upload(of_rows.to(like.scalar_type()), like.device()),
           options.balance_regions ? static_cast<double>(rows.counts.size()) : plain};
 }
 
@@ -118,7 +119,9 @@ at::Tensor region_sums(const at::Tensor& row_loss, const TargetRows& rows) {
     const int64_t group = rows.cells[i].clip * static_cast<int64_t>(kTargetRegions) + rows.regions[i];
     out[group * row_loss.size(0) + static_cast<int64_t>(i)] = 1.0F;
   }
-  return member.to(row_loss.options()).mv(row_loss).view({-1, static_cast<int64_t>(kTargetRegions)});
+  return upload(member.to(row_loss.scalar_type()), row_loss.device())
+      .mv(row_loss)
+      .view({-1, static_cast<int64_t>(kTargetRegions)});
 }
 
 at::Tensor region_counts(const TargetRows& rows, const at::Tensor& like) {
@@ -129,7 +132,8 @@ at::Tensor region_counts(const TargetRows& rows, const at::Tensor& like) {
       *out++ = count > 0 ? static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN();
     }
   }
-  return counts.view({-1, static_cast<int64_t>(kTargetRegions)}).to(like.options());
+  return upload(counts.to(like.scalar_type()), like.device())
+      .view({-1, static_cast<int64_t>(kTargetRegions)});
 }
 
 at::ScalarType statistics_type(const at::Tensor& rows) {

@@ -2,14 +2,15 @@
 #include "model/mask_unit_attention.h"
 
 #include <ATen/ops/cat.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
 
 #include <algorithm>
+
+#include "model/device/attention_backend.h"
 
 namespace slim::model {
 namespace {
 
-// Note [Four dimensions]. Every q, k, v given to scaled_dot_product_attention is 4-D [groups, heads, rows,
+// Note [Four dimensions]. Every q, k, v given to fused_attention is 4-D [groups, heads, rows,
 // head size]: a 5-D tensor falls silently to the math path, which stores all scores.
 std::vector<at::Tensor> folded(const at::Tensor& rows, const std::vector<Slab>& pieces, int64_t heads) {
   std::vector<int64_t> sizes;
@@ -48,7 +49,7 @@ at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at:
              vs = folded(v, kv_pieces, heads);
   std::vector<at::Tensor> parts;
   for (size_t i = 0; i < qs.size(); ++i) {
-    const at::Tensor y = at::scaled_dot_product_attention(qs[i], ks[i], vs[i]);
+    const at::Tensor y = fused_attention(qs[i], ks[i], vs[i]);
     parts.push_back(y.transpose(1, 2).reshape({-1, q.size(1)}));
   }
   return parts.size() == 1 ? parts[0] : at::cat(parts);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/patch_embed.h"
 
-#include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <ATen/ops/linear.h>
 #include <ATen/ops/zeros.h>
@@ -12,22 +11,6 @@
 #include "model/voxel_order.h"
 
 namespace slim::model {
-namespace {
-
-/// Place of every row's token in a frame of the packed input.
-at::Tensor packed_places(const TokenLayout& layout, at::Device device) {
-  at::Tensor places = at::empty({layout.rows(0)}, at::kLong);
-  int64_t* out = places.data_ptr<int64_t>();
-  for (const TokenLayout::Location& location : layout.locations()) {
-    for (size_t frame = 0; frame < location.units.size() * static_cast<size_t>(kUnitFrames); ++frame) {
-      out = std::copy(location.sources.begin(), location.sources.end(), out);
-    }
-  }
-  return places.to(device);
-}
-
-}  // namespace
-
 PatchProjectionImpl::PatchProjectionImpl(int64_t embed_dim)
     : weight(register_parameter("weight", at::zeros({embed_dim, 1, 1, kTokenEdge, kTokenEdge, kTokenEdge}))),
       bias(register_parameter("bias", at::zeros({embed_dim}))) {}
@@ -42,7 +25,7 @@ at::Tensor PatchEmbedImpl::forward(const at::Tensor& clip, const TokenLayout& la
   at::Tensor tokens, row;
   if (packed && only_tokens) {
     tokens = clip;
-    row = index.frame * clip.size(2) + packed_places(layout, clip.device());
+    row = index.frame * clip.size(2) + index.place;
   } else {
     tokens = packed ? cubes_from_packed(clip, layout.packed_grid_index()) : cubes_from_dense(clip);
     row = index.frame * tokens.size(2) + index.space;

@@ -41,7 +41,8 @@ struct TokenPlaces {
 
 TokenPlaces masked_tokens(const TokenLayout& layout, int64_t frames) {
   TokenPlaces places;
-  const std::vector<int64_t> slots = child_slots(layout, 0);
+  const at::Tensor slot_of_rows = child_slots(layout, 0, at::kCPU);
+  const auto* const slots = slot_of_rows.const_data_ptr<int64_t>();
   const std::vector<RowCell> cells = layout.cells(0);
   const int64_t tokens = layout.packed_tokens();
   std::vector<int64_t> token_at(static_cast<size_t>(kTokenGrid * kTokenGrid * kTokenGrid), -1);

@@ -4,21 +4,17 @@
 #include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/index_copy.h>
 #include <ATen/ops/index_select.h>
-#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <string>
 
 #include "core/error.h"
+#include "model/layout_index.h"
 
 namespace slim::model {
 namespace {
 
 constexpr int64_t kCubes = kTokenGrid * kTokenGrid * kTokenGrid;
-
-at::Tensor index_tensor(const std::vector<int64_t>& grid_index, at::Device device) {
-  return at::tensor(grid_index, at::kLong).to(device);
-}
 
 std::vector<int64_t> grid_index_of(const TokenSet& tokens) {
   std::vector<int64_t> index;

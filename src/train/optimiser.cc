@@ -71,12 +71,14 @@ Optimiser::Optimiser(const Parameters& parameters, const OptimiserOptions& optio
 at::Tensor Optimiser::step(const at::Tensor& divisor, const Schedule& schedule,
                            const Schedule& head_schedule) {
   const at::NoGradGuard no_gradient;
+  gather_gradients();
   std::vector<at::Tensor> gradients;
   for (const auto& [key, parameter] : parameters_) {
-    if (!parameter.grad().defined()) {
+    const auto sum = sums_.find(key);
+    gradients.push_back(sum != sums_.end() ? sum->second : parameter.grad());
+    if (!gradients.back().defined()) {
       throw Error(message::kBug, "The parameter " + key + " got no gradient.");
     }
-    gradients.push_back(parameter.grad().to(at::kFloat));
   }
   const at::Tensor norm =
       at::linalg_vector_norm(at::stack(at::_foreach_norm(gradients))).div_(divisor.to(at::kFloat));
@@ -106,7 +108,24 @@ at::Tensor Optimiser::step(double divisor, const Schedule& schedule) {
   return step(on_device, schedule, schedule);
 }
 
+void Optimiser::gather_gradients() {
+  const at::NoGradGuard no_gradient;
+  for (const auto& [key, parameter] : parameters_) {
+    if (parameter.scalar_type() == at::kFloat || !parameter.grad().defined()) {
+      continue;
+    }
+    const auto sum = sums_.find(key);
+    if (sum == sums_.end()) {
+      sums_[key] = parameter.grad().to(at::kFloat);
+    } else {
+      sum->second.add_(parameter.grad());
+    }
+    parameter.mutable_grad() = at::Tensor();
+  }
+}
+
 void Optimiser::clear_gradients() {
+  sums_.clear();
   for (const auto& [key, parameter] : parameters_) {
     parameter.mutable_grad() = at::Tensor();
   }

@@ -52,6 +52,9 @@ class Optimiser {
   /// no gradient.
   at::Tensor step(const at::Tensor& divisor, const Schedule& schedule, const Schedule& head_schedule);
   at::Tensor step(double divisor, const Schedule& schedule);
+  /// Adds the gradients that lie in bfloat16 parameters to float32 sums, for step; those of float32 ones stay
+  /// where they are. To be called after the backward pass of each micro-batch.
+  void gather_gradients();
   /// Drops all gradients.
   void clear_gradients();
 
@@ -74,6 +77,7 @@ class Optimiser {
   };
 
   Parameters parameters_, masters_, first_, second_;
+  Parameters sums_;  // gathered gradients of bfloat16 parameters
   OptimiserOptions options_;
   std::vector<Members> groups_;
   int64_t steps_ = 0;

@@ -130,6 +130,7 @@ at::Tensor Pretraining::forward(const PretrainingBatch& batch, uint64_t epoch, u
 
 void Pretraining::accumulate(const PretrainingBatch& batch, uint64_t epoch, uint64_t step, bool logged) {
   forward(batch, epoch, step, logged, step_).backward();
+  optimiser_->gather_gradients();
 }
 
 PretrainingLosses Pretraining::read(const Sums& sums) {

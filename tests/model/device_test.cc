@@ -73,6 +73,21 @@ TEST(CudaPlugin, TheRealOneLoadsOrSaysWhatIsMissing) {
 #endif
 }
 
+TEST(CudaPlugin, IsLookedForOnlyWhereAStageMayRunAModel) {
+  const auto looked_for = [](const std::vector<std::string>& words) {
+    load_cuda_plugin_if_wanted(words);
+    return !has(cuda_plugin().problem, "not looked for");
+  };
+  EXPECT_FALSE(looked_for({"bids", "out", "participant", "--stages", "prep"}));
+  EXPECT_FALSE(looked_for({"-", "out", "group", "--stages", "index", "aggregate", "--force"}));
+  EXPECT_FALSE(looked_for({"bids", "out", "participant", "--stages=prep,index"}));
+  EXPECT_FALSE(looked_for({"bids", "out", "participant", "--device", "cpu"}));
+  EXPECT_FALSE(looked_for({"bids", "out", "participant", "--device=cpu", "--stages", "embed"}));
+  EXPECT_FALSE(looked_for({"--help"}));
+  // The answer holds for the rest of the process.
+  EXPECT_TRUE(looked_for({"-", "out", "group", "--stages", "index", "pretrain"}));
+}
+
 TEST(Device, AutoAndNamesWithAPlugin) {
   const CudaPlugin plugin = open_cuda_plugin(FAKE_PLUGIN_GOOD);
   EXPECT_EQ(resolve_device("auto", plugin).name, "cuda:0");

@@ -129,7 +129,9 @@ TEST(Fusion, EveryRowHasOneSlotInItsOwnCell) {
   const std::vector<RowCell> finals = layout.final_cells();
   for (const int level : {0, 1}) {
     const int edge = 4 >> level;
-    const std::vector<int64_t> slots = child_slots(layout, level);
+    const at::Tensor of_rows = child_slots(layout, level, at::kCPU);
+    const auto* const first = of_rows.const_data_ptr<int64_t>();
+    const std::vector<int64_t> slots(first, first + of_rows.numel());
     const std::vector<RowCell> cells = layout.cells(level);
     ASSERT_EQ(slots.size(), cells.size());
     EXPECT_EQ(std::set<int64_t>(slots.begin(), slots.end()).size(), slots.size());

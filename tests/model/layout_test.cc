@@ -226,6 +226,50 @@ TEST(VoxelOrder, RefusesValuesOutsideTheSetAndCountsThem) {
   EXPECT_NO_THROW(packed_from_dense(dense, packaged_token_set(), Outside::Drop));
 }
 
+std::vector<int64_t> numbers(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.contiguous();
+  const auto* const first = values.const_data_ptr<int64_t>();
+  return {first, first + values.numel()};
+}
+
+TEST(RowNumbers, EqualThoseOfTheCellsOneByOne) {
+  for (const Background background : {Background::Token, Background::Unit, Background::None}) {
+    const std::vector<std::vector<int64_t>> choices[]{{}, {{0, 3, 13, 40, 134}, {13, 27, 121}}};
+    for (const auto& chosen : choices) {
+      const TokenLayout layout(
+          {.background = background, .clips = 2, .mask_units = chosen, .unit_tau = 0.05});
+      const LayoutIndex index = make_layout_index(layout, at::kCPU);
+      std::map<int64_t, int64_t> place_of;
+      for (const int64_t cell : layout.packed_grid_index()) {
+        place_of.emplace(cell, static_cast<int64_t>(place_of.size()));
+      }
+      std::vector<int64_t> time, space, frame, place;
+      for (const RowCell& cell : layout.cells(0)) {
+        const int64_t grid = (cell.d * 24 + cell.h) * 24 + cell.w;
+        time.push_back(cell.t);
+        space.push_back(grid);
+        frame.push_back(cell.clip * 40 + cell.t);
+        place.push_back(place_of.contains(grid) ? place_of.at(grid) : -1);
+      }
+      EXPECT_EQ(numbers(index.time), time);
+      EXPECT_EQ(numbers(index.space), space);
+      EXPECT_EQ(numbers(index.frame), frame);
+      EXPECT_EQ(numbers(index.place), place);
+      EXPECT_EQ(numbers(index.clip_major), layout.clip_major());
+      for (const int level : {0, 1}) {
+        std::vector<int64_t> children;
+        for (const Children& cell : layout.children(level)) {
+          for (int64_t k = 0; k < 8; ++k) {
+            children.push_back(cell.first + std::min(k, cell.count - 1));
+            children.push_back(cell.second + std::min(k, cell.count - 1));
+          }
+        }
+        EXPECT_EQ(numbers(index.children[static_cast<size_t>(level)]), children);
+      }
+    }
+  }
+}
+
 TEST(Pooling, OfAllCellsEqualsAMaximumOnTheGrid) {
   const TokenLayout layout({.background = Background::None});
   const LayoutIndex index = make_layout_index(layout, at::kCPU);

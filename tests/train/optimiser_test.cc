@@ -107,6 +107,21 @@ Parameters three(const std::string& tag, at::ScalarType type = at::kFloat) {
   return parameters;
 }
 
+TEST(Optimiser, GradientsOfManyMicroBatchesAddUpInFloat32) {
+  Parameters parameters;
+  parameters["a.weight"] = generated("a", {1}, 1.0).to(at::kBFloat16).requires_grad_(true);
+  Optimiser optimiser(parameters, {});
+  const at::Tensor& parameter = parameters.at("a.weight");
+  for (int i = 0; i <= 256; ++i) {
+    // Beside 1, bfloat16 does not see 2^-9.
+    parameter.mutable_grad() = at::full({1}, i == 0 ? 1.0 : 0x1p-9, parameter.options().requires_grad(false));
+    optimiser.gather_gradients();
+    EXPECT_FALSE(parameter.grad().defined());
+  }
+  EXPECT_EQ(optimiser.step(1.0, {.steps = 2}).item<double>(), 1.5);
+  EXPECT_THROW(optimiser.step(1.0, {.steps = 2}), Error) << "the sums of the last step are gone";
+}
+
 TEST(Optimiser, EqualsALoopOverNumbers) {
   for (const double divisor : {1.0, 50.0}) {  // the norm above the limit, and below
     const Parameters parameters = three("a");

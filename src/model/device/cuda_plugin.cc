@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "model/device/cuda_plugin.h"
 
+#include <ATen/Context.h>
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
+#include <string_view>
 
 namespace fs = std::filesystem;
 
@@ -17,28 +20,47 @@ CudaPlugin& the_plugin() {
   return plugin;
 }
 
+/// The stages that run no model; one that is not listed may.
+constexpr std::array<std::string_view, 3> kStagesWithoutModel{"prep", "index", "aggregate"};
+
+bool may_run_a_model(const std::string& stages) {
+  std::string name;
+  for (const char c : stages + ",") {
+    if (c != ',') {
+      name += c;
+    } else if (!name.empty()) {
+      if (std::find(kStagesWithoutModel.begin(), kStagesWithoutModel.end(), name) ==
+          kStagesWithoutModel.end()) {
+        return true;
+      }
+      name.clear();
+    }
+  }
+  return false;
+}
+
 bool wants_gpu(const std::vector<std::string>& words) {
   const char* variable = std::getenv("SLIMBRAIN_DEVICE");
-  std::string device = variable != nullptr ? variable : "auto";
-  bool model_stage = true;
+  std::string device = variable != nullptr ? variable : "auto", stages;
   for (size_t i = 0; i < words.size(); ++i) {
     const std::string& word = words[i];
-    const std::string next = i + 1 < words.size() ? words[i + 1] : "";
     if (word == "--help" || word == "-h" || word == "--version" || word == "-V" || word == "--dry-run" ||
         word == "--dry_run") {
       return false;
     }
-    if (word == "--device") {
-      device = next;
+    if (word == "--device" && i + 1 < words.size()) {
+      device = words[i + 1];
     } else if (word.starts_with("--device=")) {
       device = word.substr(9);
-    } else if (word == "--stages" || word.starts_with("--stages=")) {
-      const std::string stages = word == "--stages" ? next : word.substr(9);
-      const bool more = i + 2 < words.size() && word == "--stages" && words[i + 2] == "embed";
-      model_stage = more || stages.find("embed") != std::string::npos;
+    } else if (word.starts_with("--stages=")) {
+      stages += word.substr(9) + ",";
+    } else if (word == "--stages") {
+      for (size_t k = i + 1; k < words.size() && !words[k].starts_with("-"); ++k) {
+        stages += words[k] + ",";
+      }
     }
   }
-  return device != "cpu" && model_stage;
+  return device != "cpu" && (stages.empty() || may_run_a_model(stages));
 }
 
 }  // namespace
@@ -68,13 +90,20 @@ CudaPlugin open_cuda_plugin(const fs::path& file) {
   return {api, ""};
 }
 
-void load_cuda_plugin_if_wanted(const std::vector<std::string>& words) {
-  if (!wants_gpu(words)) {
-    return;
+void load_cuda_plugin(const fs::path& file) {
+  the_plugin() = open_cuda_plugin(file);
+  if (the_plugin().api != nullptr) {
+    // Weight gradients are sums over millions of rows, which cuBLAS would add up in bfloat16.
+    at::globalContext().setAllowBF16ReductionCuBLAS(false);
   }
-  std::error_code ignored;
-  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
-  the_plugin() = open_cuda_plugin(program.parent_path() / "libslim_cuda.so");
+}
+
+void load_cuda_plugin_if_wanted(const std::vector<std::string>& words) {
+  if (wants_gpu(words)) {
+    std::error_code ignored;
+    const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+    load_cuda_plugin(program.parent_path() / "libslim_cuda.so");
+  }
 }
 
 const CudaPlugin& cuda_plugin() { return the_plugin(); }
