@@ -10,7 +10,9 @@
 #include "core/error.h"
 #include "model/checkpoint/model_tool.h"
 #include "model/load_encoder.h"
+#include "pipelines/atlas.h"
 #include "pipelines/model_choice.h"
+#include "pipelines/stage1_atlas.h"
 
 namespace fs = std::filesystem;
 
@@ -21,12 +23,21 @@ WindowRanking ranking_of(const Config& config, const model::ModelFolder& folder)
   const std::string ranker = !config.embed.ranker.empty() ? config.embed.ranker
                              : stage1                     ? "mutual_source"
                                                           : "all";
-  WindowRanking ranking{.options = {.ranker = clips::ranker_from(ranker)},
-                        .model = folder.card.name,
-                        .model_note = model::untrained_note(folder.card)};
-  if (stage1) {
-    ranking.network = model::load_global_mae(folder.weights, stage1->network);
-    ranking.atlas_sha256 = stage1->atlas_sha256;
+  if (config.train.seed < 0) {
+    throw Error(message::kBadValue, "A seed is not negative.", {.found = std::to_string(config.train.seed)});
+  }
+  WindowRanking ranking{
+      .options = {.ranker = clips::ranker_from(ranker), .seed = static_cast<uint64_t>(config.train.seed)},
+      .model = folder.card.name,
+      .model_note = model::untrained_note(folder.card)};
+  if (clips::needs_stage1(ranking.options.ranker)) {
+    if (stage1) {
+      ranking.network = model::load_global_mae(folder.weights, stage1->network);
+      ranking.atlas_sha256 = stage1->atlas_sha256;
+      ranking.labels = stage1_atlas(folder.path, *stage1);
+    }
+  } else if (clips::has_scores(ranking.options.ranker)) {
+    ranking.labels = atlases_of(config).front().labels;
   }
   return complete_ranking(std::move(ranking));
 }
@@ -56,6 +67,9 @@ LoadedModel load_model(const Config& config, const fs::path& out_dir, const std:
   encoder->to(device, dtype);
   const int64_t batch = config.resources.batch_size.value_or(device.is_cuda() ? 16 : 1);
   WindowRanking ranking = ranking_of(config, folder);
+  if (!ranking.network.is_empty()) {
+    ranking.network->to(device);
+  }
   return {std::move(folder), std::move(encoder), background, device, dtype, batch, std::move(ranking)};
 }
 

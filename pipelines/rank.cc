@@ -1,18 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/rank.h"
 
-#include <algorithm>
-#include <cstdio>
-#include <nlohmann/json.hpp>
 #include <optional>
 
 #include "bids/fingerprint.h"
-#include "bids/tsv.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "model/window_ranker.h"
 #include "pipelines/job.h"
 #include "pipelines/sidecar.h"
+#include "pipelines/windows_table.h"
 
 namespace fs = std::filesystem;
 
@@ -22,52 +19,32 @@ namespace {
 /// Raised when the numbers of the tables change, so that older ones become stale.
 constexpr int kRankEpoch = 1;
 
-std::string number(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
-
-/// Scores the windows of one run's pieces. The matrix is computed once.
-class RunScores {
- public:
-  RunScores(const RankCall& call, const clips::ClipStore& store, const WindowRanking& ranking)
-      : call_(call), store_(store), ranking_(ranking) {}
-
-  std::vector<double> operator()(const clips::Window& piece, const std::vector<clips::Window>& windows) {
-    if (!matrix_) {
-      matrix_ = clips::roi_matrix(store_, ranking_.labels);
+std::vector<double> scores_of(const WindowRanking& ranking, const clips::RoiMatrix& matrix,
+                              const clips::Window& piece, const std::vector<clips::Window>& windows,
+                              const std::atomic<bool>& stop) {
+  if (ranking.options.ranker == clips::Ranker::Variance) {
+    std::vector<double> scores;
+    for (const clips::Window& window : windows) {
+      scores.push_back(clips::window_variance(matrix, window));
     }
-    if (ranking_.options.ranker == clips::Ranker::Variance) {
-      std::vector<double> scores;
-      for (const clips::Window& window : windows) {
-        scores.push_back(clips::window_variance(*matrix_, window));
-      }
-      return scores;
-    }
-    const model::RoiPiece frames{.matrix = matrix_->values,
-                                 .valid_rois = matrix_->valid,
-                                 .matrix_frames = matrix_->frames,
-                                 .first = piece.first,
-                                 .frames = piece.last - piece.first};
-    const at::Tensor& weights = ranking_.network->pos_embed_roi;
-    const model::RoiBatch batch = model::make_roi_batch(ranking_.network->options(), std::span(&frames, 1))
-                                      .to(weights.device(), weights.scalar_type());
-    const auto watch = [&](int64_t, int64_t) {
-      if (call_.stop) {
-        throw Error(message::kStopped, "Stopped while windows were scored.");
-      }
-    };
-    return model::window_scores(clips::name_of(ranking_.options.ranker), ranking_.network, batch,
-                                {.passes_at_once = ranking_.passes_at_once, .watch = watch});
+    return scores;
   }
-
- private:
-  const RankCall& call_;
-  const clips::ClipStore& store_;
-  const WindowRanking& ranking_;
-  std::optional<clips::RoiMatrix> matrix_;
-};
+  const model::RoiPiece frames{.matrix = matrix.values,
+                               .valid_rois = matrix.valid,
+                               .matrix_frames = matrix.frames,
+                               .first = piece.first,
+                               .frames = piece.last - piece.first};
+  const at::Tensor& weights = ranking.network->pos_embed_roi;
+  const model::RoiBatch batch = model::make_roi_batch(ranking.network->options(), std::span(&frames, 1))
+                                    .to(weights.device(), weights.scalar_type());
+  const auto watch = [&](int64_t, int64_t) {
+    if (stop) {
+      throw Error(message::kStopped, "Stopped while windows were scored.");
+    }
+  };
+  return model::window_scores(clips::name_of(ranking.options.ranker), ranking.network, batch,
+                              {.passes_at_once = ranking.passes_at_once, .watch = watch});
+}
 
 nlohmann::json column_descriptions() {
   return {
@@ -89,16 +66,9 @@ nlohmann::json sidecar_of(const bids::BoldRun& run, const clips::ClipStore& stor
                           const WindowRanking& ranking, const std::string& key,
                           const nlohmann::json& fingerprints) {
   nlohmann::json more{{"Model", {{"Name", ranking.model}}},
-                      {"Ranker", clips::name_of(ranking.options.ranker)},
                       {"WindowFrames", ranking.options.window_frames},
                       {"ZScore", store.get("zscore")}};
-  if (clips::needs_stage1(ranking.options.ranker)) {
-    more["Stage1WeightsSHA256"] = ranking.stage1_sha256;
-  }
-  if (clips::has_scores(ranking.options.ranker)) {
-    more["Atlas"] = {
-        {"Name", ranking.labels.name}, {"SHA256", ranking.labels.sha256}, {"Regions", ranking.labels.rows()}};
-  }
+  more.update(ranking_facts(ranking));
   const nlohmann::json block = slimbrain_block({.stage = "rank",
                                                 .epoch = kRankEpoch,
                                                 .hash = key,
@@ -120,14 +90,10 @@ bool is_current(const bids::DerivativeDataset& output, const bids::BidsName& nam
          block->value("StageEpoch", 0) == kRankEpoch;
 }
 
-/// 1 for the window with the highest score; empty without scores.
-std::vector<int64_t> ranks_of(const clips::RankedPiece& piece) {
-  const std::vector<int64_t> order = clips::ranked_order(piece.scores);
-  std::vector<int64_t> ranks(order.size());
-  for (size_t place = 0; place < order.size(); ++place) {
-    ranks[static_cast<size_t>(order[place])] = static_cast<int64_t>(place) + 1;
-  }
-  return ranks;
+clips::RankOptions options_for(const WindowRanking& ranking, const RunToRank& run) {
+  clips::RankOptions options = ranking.options;
+  options.run_name = run.name;
+  return options;
 }
 
 }  // namespace
@@ -158,97 +124,80 @@ WindowRanking complete_ranking(WindowRanking ranking) {
   return ranking;
 }
 
+nlohmann::json ranking_settings(const WindowRanking& ranking) {
+  nlohmann::json settings{{"ranker", clips::name_of(ranking.options.ranker)}};
+  if (clips::needs_stage1(ranking.options.ranker)) {
+    settings["stage1"] = ranking.stage1_sha256;
+  }
+  if (clips::has_scores(ranking.options.ranker)) {
+    settings["atlas"] = ranking.labels.sha256;
+  }
+  if (ranking.options.ranker == clips::Ranker::Random) {
+    settings["seed"] = ranking.options.seed;
+  }
+  return settings;
+}
+
+nlohmann::json ranking_facts(const WindowRanking& ranking) {
+  nlohmann::json facts{{"Ranker", clips::name_of(ranking.options.ranker)}};
+  if (clips::needs_stage1(ranking.options.ranker)) {
+    facts["Stage1WeightsSHA256"] = ranking.stage1_sha256;
+  }
+  if (clips::has_scores(ranking.options.ranker)) {
+    facts["Atlas"] = {
+        {"Name", ranking.labels.name}, {"SHA256", ranking.labels.sha256}, {"Regions", ranking.labels.rows()}};
+  }
+  if (ranking.options.ranker == clips::Ranker::Random) {
+    facts["Seed"] = ranking.options.seed;
+  }
+  return facts;
+}
+
+std::string key_of(const WindowRanking& ranking, const RunToRank& run) {
+  return clips::ranking_key({.options = options_for(ranking, run),
+                             .stage1_sha256 = ranking.stage1_sha256,
+                             .atlas_sha256 = ranking.labels.sha256,
+                             .token_mask_sha256 = run.store.get("token_mask_sha256"),
+                             .zscore = run.store.get("zscore"),
+                             .store_hash = run.store.get("configuration_hash"),
+                             .store_fingerprint = run.fingerprint});
+}
+
+std::vector<clips::RankedPiece> rank_run(const WindowRanking& ranking, const RunToRank& run,
+                                         const std::function<const clips::RoiMatrix&()>& matrix,
+                                         const std::atomic<bool>& stop) {
+  const clips::RoiMatrix* known = nullptr;
+  return clips::rank_pieces(run.store.n_frames(), options_for(ranking, run),
+                            [&](const clips::Window& piece, const std::vector<clips::Window>& windows) {
+                              known = known == nullptr ? &matrix() : known;
+                              return scores_of(ranking, *known, piece, windows, stop);
+                            });
+}
+
 bids::BidsName windows_name(const bids::BoldRun& run, const std::string& model) {
   return grid_name(run).with("desc", model + "windows").with_suffix("timeseries").with_extension(".tsv");
 }
 
-std::string windows_table(const std::vector<clips::RankedPiece>& pieces, const clips::ClipStore& store) {
-  const double tr = store.repetition_time_s(), start = std::stod(store.get("first_frame_s"));
-  std::string text = "onset\tduration\tframe_start\tframe_stop\tscore\trank\tselected\tclip\n";
-  for (size_t clip = 0; clip < pieces.size(); ++clip) {
-    const clips::RankedPiece& piece = pieces[clip];
-    const std::vector<int64_t> ranks = ranks_of(piece);
-    for (size_t i = 0; i < piece.windows.size(); ++i) {
-      const clips::Window& window = piece.windows[i];
-      const bool selected =
-          std::binary_search(piece.selected.begin(), piece.selected.end(), static_cast<int64_t>(i));
-      text += number(start + static_cast<double>(window.first) * tr) + "\t" +
-              number(static_cast<double>(window.last - window.first) * tr) + "\t" +
-              std::to_string(window.first) + "\t" + std::to_string(window.last) + "\t" +
-              (ranks.empty() ? "n/a\tn/a" : number(piece.scores[i]) + "\t" + std::to_string(ranks[i])) +
-              "\t" + (selected ? "true\t" + std::to_string(clip) : "false\tn/a") + "\n";
-    }
-  }
-  return text;
-}
-
-std::vector<clips::ClipFrames> clips_of_table(const fs::path& path) {
-  const bids::Table table = bids::read_tsv(path);
-  const auto fail = [&](const std::string& what) {
-    throw Error(message::kBadTable, "The table of windows " + what + ".",
-                {.file = path.string(), .remedy = "remove it, or run with --force"});
-  };
-  const auto frame = [&](size_t row, const char* column) {
-    const std::string* cell = table.cell(row, column);
-    const std::optional<double> value = cell == nullptr ? std::nullopt : bids::to_number(*cell);
-    if (!value || *value < 0.0 || *value > 1e9 ||
-        *value != static_cast<double>(static_cast<int64_t>(*value))) {
-      fail("has no whole number under " + std::string(column) + " in row " + std::to_string(row + 1));
-    }
-    return static_cast<int64_t>(*value);
-  };
-  std::vector<clips::ClipFrames> clips;
-  for (size_t row = 0; row < table.rows.size(); ++row) {
-    const std::string* selected = table.cell(row, "selected");
-    if (selected == nullptr || *selected != "true") {
-      continue;
-    }
-    const auto clip = static_cast<size_t>(frame(row, "clip"));
-    if (clip > clips.size() || clip + 1 < clips.size()) {
-      fail("does not list its clips in order");
-    }
-    clips.resize(clip + 1);
-    clips[clip].push_back({frame(row, "frame_start"), frame(row, "frame_stop")});
-  }
-  for (const clips::ClipFrames& clip : clips) {
-    int64_t frames = 0;
-    for (const clips::Window& window : clip) {
-      frames += window.last > window.first ? window.last - window.first : kClipFrames + 1;
-    }
-    if (frames != kClipFrames) {
-      fail("has a clip that is not 40 frames long");
-    }
-  }
-  if (clips.empty()) {
-    fail("selects no windows");
-  }
-  return clips;
-}
-
 std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::BoldRun& run,
                                             const clips::ClipStore& store, const WindowRanking& ranking) {
-  clips::RankOptions options = ranking.options;
-  options.run_name = unit_name(grid_name(run));
-  if (options.ranker == clips::Ranker::All || store.n_frames() < kClipFrames) {
+  if (ranking.options.ranker == clips::Ranker::All || store.n_frames() < kClipFrames) {
     return clips::clips_of(clips::rank_pieces(store.n_frames(), {.ranker = clips::Ranker::All}));
   }
   const bids::BidsName store_name = clip_store_name(run), name = windows_name(run, ranking.model);
-  const std::string fingerprint = bids::input_fingerprint(call.output.path_of(store_name));
-  const std::string key = clips::ranking_key({.options = options,
-                                              .stage1_sha256 = ranking.stage1_sha256,
-                                              .atlas_sha256 = ranking.labels.sha256,
-                                              .token_mask_sha256 = store.get("token_mask_sha256"),
-                                              .zscore = store.get("zscore"),
-                                              .store_hash = store.get("configuration_hash"),
-                                              .store_fingerprint = fingerprint});
+  const RunToRank stored{.name = unit_name(grid_name(run)),
+                         .store = store,
+                         .fingerprint = bids::input_fingerprint(call.output.path_of(store_name))};
+  const std::string key = key_of(ranking, stored);
   if (!call.force && is_current(call.output, name, key)) {
     return clips_of_table(call.output.path_of(name));
   }
-  RunScores scores(call, store, ranking);
-  const std::vector<clips::RankedPiece> pieces =
-      clips::rank_pieces(store.n_frames(), options, std::ref(scores));
+  std::optional<clips::RoiMatrix> matrix;
+  const std::vector<clips::RankedPiece> pieces = rank_run(
+      ranking, stored,
+      [&]() -> const clips::RoiMatrix& { return matrix.emplace(clips::roi_matrix(store, ranking.labels)); },
+      call.stop);
   const nlohmann::json fingerprints{
-      {"bids::" + bids::DerivativeDataset::relative_path(store_name), fingerprint}};
+      {"bids::" + bids::DerivativeDataset::relative_path(store_name), stored.fingerprint}};
   const std::string text = windows_table(pieces, store);
   call.output.commit(name, sidecar_of(run, store, ranking, key, fingerprints),
                      [&](const fs::path& target) { write_text(target, text); });

@@ -2,6 +2,8 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -31,6 +33,26 @@ struct WindowRanking {
 /// where they belong to another number of regions.
 WindowRanking complete_ranking(WindowRanking ranking);
 
+/// What the choice of windows depends on beside the run, for the configuration hash of a stage.
+nlohmann::json ranking_settings(const WindowRanking& ranking);
+/// The same as keys of a sidecar's block: Ranker, and where they apply Stage1WeightsSHA256, Atlas, Seed.
+nlohmann::json ranking_facts(const WindowRanking& ranking);
+
+/// A clip store whose windows are to be chosen.
+struct RunToRank {
+  std::string name;  // on the SLIM grid, without folders: <g>
+  const clips::ClipStore& store;
+  std::string fingerprint;  // of the store
+};
+/// clips::ranking_key of a run under a ranking.
+std::string key_of(const WindowRanking& ranking, const RunToRank& run);
+
+/// The windows of a run, ranked and chosen. `matrix` is called, at most once, where windows have scores.
+/// Errors of the scores; SB6001 when stopped.
+std::vector<clips::RankedPiece> rank_run(const WindowRanking& ranking, const RunToRank& run,
+                                         const std::function<const clips::RoiMatrix&()>& matrix,
+                                         const std::atomic<bool>& stop);
+
 struct RankCall {
   const bids::DerivativeDataset& output;
   const std::atomic<bool>& stop;
@@ -38,16 +60,11 @@ struct RankCall {
 };
 
 /// The clips of a run. The choice is read from the run's table of windows when that is current, else made and
-/// written
-/// (`<g>_desc-<model>windows_timeseries.tsv`, no table for ranker `all`). None when the run has fewer than 40
-/// frames. Hold the participant's lock. Errors of the clip store and the scores; SB6001 when stopped.
+/// written (`<g>_desc-<model>windows_timeseries.tsv`, no table for ranker `all`). None when the run has fewer
+/// than 40 frames. Hold the participant's lock. Errors of the clip store and of rank_run.
 std::vector<clips::ClipFrames> ranked_clips(const RankCall& call, const bids::BoldRun& run,
                                             const clips::ClipStore& store, const WindowRanking& ranking);
 
 bids::BidsName windows_name(const bids::BoldRun& run, const std::string& model);
-
-/// The table of windows, and the clips back from one. Error SB2003 for a table that gives none.
-std::string windows_table(const std::vector<clips::RankedPiece>& pieces, const clips::ClipStore& store);
-std::vector<clips::ClipFrames> clips_of_table(const std::filesystem::path& path);
 
 }  // namespace slim::pipelines

@@ -106,11 +106,15 @@ RoiLabels label_parcellation(std::string name, std::span<const int32_t> image, c
       ++labels.stored_voxels[static_cast<size_t>(found->second)];
     }
   }
+  labels.sha256 = hash_of(labels);
+  return labels;
+}
+
+std::string hash_of(const RoiLabels& labels) {
   Sha256 hash;
   hash_numbers(hash, labels.labels);
   hash_numbers(hash, labels.row_of_value);
-  labels.sha256 = hash.hex();
-  return labels;
+  return hash.hex();
 }
 
 RoiSeries roi_series(const ClipStore& store, const RoiLabels& labels) {

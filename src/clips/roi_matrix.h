@@ -19,7 +19,7 @@ struct RoiLabels {
   std::vector<int32_t> row_of_value{};   // [tokens * 64], store order; -1 = no region
   std::vector<int64_t> image_voxels{};   // voxels with the row's label in the whole image
   std::vector<int64_t> stored_voxels{};  // of these, inside tokens
-  std::string sha256{};  // of labels and row_of_value, little-endian int32: what weights belong to
+  std::string sha256{};                  // hash_of: what weights belong to
 
   int64_t rows() const { return static_cast<int64_t>(labels.size()); }
 };
@@ -33,6 +33,9 @@ RoiLabels grid_parcellation(const TokenSet& tokens = packaged_token_set());
 /// without labels or with more than 10,000.
 RoiLabels label_parcellation(std::string name, std::span<const int32_t> image,
                              const TokenSet& tokens = packaged_token_set());
+
+/// SHA-256 of labels and row_of_value, little-endian int32.
+std::string hash_of(const RoiLabels& labels);
 
 /// Means of a run's stored values over the valid voxels of each region.
 struct RoiSeries {

@@ -7,6 +7,8 @@
 #include <limits>
 #include <map>
 
+#include "clips/roi_labels_file.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/half.h"
 #include "tests/support/run_program.h"
@@ -225,6 +227,34 @@ TEST(RoiMatrix, RefusesLabelsOfAnotherTokenSet) {
   const Made made(small_set(), std::vector<uint8_t>(24, 0xff), 40);
   const ClipStore store = made.store(folder / "a.safetensors");
   EXPECT_EQ(code_of([&] { roi_series(store, grid_parcellation()); }), "SB9001");
+}
+
+TEST(RoiLabelsFile, GivesBackWhatWasWritten) {
+  const test::TempFolder folder;
+  const RoiLabels labels = label_parcellation("three", small_image(small_set()), small_set());
+  write_roi_labels(folder / "a.safetensors", labels);
+  const RoiLabels back = read_roi_labels(folder / "a.safetensors");
+  EXPECT_EQ(back.name, "three");
+  EXPECT_EQ(back.labels, labels.labels);
+  EXPECT_EQ(back.row_of_value, labels.row_of_value);
+  EXPECT_EQ(back.image_voxels, labels.image_voxels);
+  EXPECT_EQ(back.stored_voxels, labels.stored_voxels);
+  EXPECT_EQ(back.sha256, labels.sha256);
+}
+
+TEST(RoiLabelsFile, RefusesFilesThatContradictThemselves) {
+  const test::TempFolder folder;
+  RoiLabels labels = label_parcellation("three", small_image(small_set()), small_set());
+  labels.row_of_value[5] = static_cast<int32_t>(labels.rows());
+  write_roi_labels(folder / "row.safetensors", labels);
+  EXPECT_EQ(code_of([&] { read_roi_labels(folder / "row.safetensors"); }), "SB2020");
+  labels.row_of_value[5] = -1;
+  labels.image_voxels.pop_back();
+  write_roi_labels(folder / "count.safetensors", labels);
+  EXPECT_EQ(code_of([&] { read_roi_labels(folder / "count.safetensors"); }), "SB2020");
+  write_text(folder / "text.safetensors", "no tensors");
+  EXPECT_EQ(code_of([&] { read_roi_labels(folder / "text.safetensors"); }), "SB2020");
+  EXPECT_EQ(code_of([&] { read_roi_labels(folder / "none.safetensors"); }), "SB2101");
 }
 
 TEST(WindowVariance, IsTheMeanPopulationVarianceOverValidRows) {

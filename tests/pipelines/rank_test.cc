@@ -13,6 +13,7 @@
 #include "core/half.h"
 #include "core/json_file.h"
 #include "pipelines/job.h"
+#include "pipelines/windows_table.h"
 #include "tests/support/run_program.h"
 
 namespace slim::pipelines {
