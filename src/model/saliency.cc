@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "model/saliency.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/mv.h>
+#include <ATen/ops/stack.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+
+#include "model/initialise.h"
+#include "model/parameters.h"
+
+namespace slim::model {
+namespace {
+
+constexpr double kSmallestDifference = 1e-6;  // below, a residual would be a ratio of rounding errors
+
+/// Sum over a batch of points of dF/dx.
+at::Tensor summed_gradient(const ClipScalar& scalar, const at::Tensor& points) {
+  const at::AutoGradMode with_gradients(true);
+  const at::Tensor leaf = points.detach().set_requires_grad(true);
+  scalar(leaf).sum().backward();
+  return leaf.grad().sum(0);
+}
+
+/// Mean over n midpoints of the path of dF/dx.
+at::Tensor mean_gradient(const ClipScalar& scalar, const at::Tensor& clip, int64_t n, int64_t at_once,
+                         const std::function<void(int64_t)>& watch) {
+  at::Tensor sum = at::zeros_like(clip);
+  for (int64_t first = 0; first < n; first += at_once) {
+    const int64_t count = std::min(at_once, n - first);
+    std::vector<at::Tensor> points;
+    for (int64_t j = first; j < first + count; ++j) {
+      points.push_back(clip * ((static_cast<double>(j) + 0.5) / static_cast<double>(n)));
+    }
+    sum.add_(summed_gradient(scalar, at::stack(points)));
+    watch(first + count);
+  }
+  return sum.div_(static_cast<double>(n));
+}
+
+Attribution attribution(const at::Tensor& values, double at_clip, double at_zero, int64_t steps) {
+  return {.values = values.to(at::kCPU, at::kFloat).contiguous(),
+          .at_clip = at_clip,
+          .at_zero = at_zero,
+          .sum = values.sum(at::kDouble).item<double>(),
+          .sum_abs = values.abs().sum(at::kDouble).item<double>(),
+          .steps = steps};
+}
+
+/// F of one point by the same path as its gradient; nothing that needs a gradient is in it, so there is no
+/// tape.
+double value_at(const ClipScalar& scalar, const at::Tensor& clip) {
+  const at::AutoGradMode same_path(true);
+  return scalar(clip.unsqueeze(0)).item<double>();
+}
+
+/// The stage (0..3) that a parameter of the encoder belongs to.
+int stage_of(const std::string& key, const EncoderOptions& options) {
+  constexpr std::string_view kBlocks = "blocks.";
+  if (key.starts_with("encoder_norm")) {
+    return 3;
+  }
+  if (!key.starts_with(kBlocks)) {
+    return 0;
+  }
+  int64_t block = 0;
+  std::from_chars(key.data() + kBlocks.size(), key.data() + key.size(), block);
+  const auto ends = stage_ends(options);
+  return static_cast<int>(std::lower_bound(ends.begin(), ends.end(), block) - ends.begin());
+}
+
+}  // namespace
+
+double Attribution::residual() const {
+  const double whole = at_clip - at_zero;
+  return std::fabs(sum - whole) / std::max(std::fabs(whole), kSmallestDifference);
+}
+
+Attribution integrated_gradients(const ClipScalar& scalar, const at::Tensor& clip,
+                                 const IntgradOptions& options) {
+  const at::Tensor x = clip.to(at::kFloat);
+  const double at_clip = value_at(scalar, x), at_zero = value_at(scalar, at::zeros_like(x));
+  const int64_t most = std::max(options.steps, options.most_steps);
+  int64_t before = 0;  // gradients of coarser cuts
+  for (int64_t n = options.steps;; n = std::min(2 * n, most)) {
+    const at::Tensor gradient = mean_gradient(scalar, x, n, options.at_once, [&](int64_t done) {
+      if (options.watch) {
+        options.watch(before + done, before + n);
+      }
+    });
+    before += n;
+    const Attribution result = attribution(x * gradient, at_clip, at_zero, n);
+    if (result.residual() <= options.complete || n == most) {
+      return result;
+    }
+  }
+}
+
+Attribution gradient_times_input(const ClipScalar& scalar, const at::Tensor& clip) {
+  const at::Tensor x = clip.to(at::kFloat);
+  return attribution(x * summed_gradient(scalar, x.unsqueeze(0)), value_at(scalar, x),
+                     value_at(scalar, at::zeros_like(x)), 1);
+}
+
+ClipScalar scalar_of_clips(const HieraEncoder& encoder, const LayoutOptions& layout,
+                           const FeatureScalar& scalar) {
+  for (const at::Tensor& parameter : encoder->parameters()) {
+    parameter.set_requires_grad(false);
+  }
+  const at::Tensor weights = at::from_blob(const_cast<float*>(scalar.weights.data()),
+                                           {static_cast<int64_t>(scalar.weights.size())}, at::kFloat)
+                                 .clone()
+                                 .to(encoder->encoder_norm->weight.device());
+  return [encoder, weights, options = layout, offset = scalar.offset](const at::Tensor& clips) mutable {
+    options.clips = clips.size(0);
+    return encoder->forward(clips, TokenLayout(options)).pooled.mv(weights) + offset;
+  };
+}
+
+HieraEncoder randomised_down_to(const HieraEncoder& encoder, int stage, uint64_t seed) {
+  HieraEncoder copy(encoder->options());
+  init_parameters(copy, seed);
+  Parameters from, kept;
+  add_parameters(from, *encoder);
+  add_parameters(kept, *copy);
+  std::erase_if(kept, [&](const auto& item) { return stage_of(item.first, encoder->options()) >= stage; });
+  copy_values(from, kept);
+  copy->to(encoder->encoder_norm->weight.device(), encoder->encoder_norm->weight.scalar_type());
+  copy->eval();
+  return copy;
+}
+
+}  // namespace slim::model
