@@ -14,6 +14,18 @@
 namespace slim::pipelines {
 namespace {
 
+std::string bar(double share, size_t width) {
+  const auto filled = static_cast<size_t>(share * static_cast<double>(width));
+  return "[" + std::string(filled, '#') + std::string(width - filled, '-') + "]";
+}
+
+size_t terminal_width() {
+  winsize size{};
+  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
+}
+
+}  // namespace
+
 std::string duration(double seconds) {
   char text[32];
   if (seconds < 90) {
@@ -25,13 +37,6 @@ std::string duration(double seconds) {
   }
   return text;
 }
-
-size_t terminal_width() {
-  winsize size{};
-  return ioctl(STDERR_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 20 ? size.ws_col : 80;
-}
-
-}  // namespace
 
 ProgressStyle progress_style(const std::string& word, bool silent) {
   if (word != "auto" && word != "bar" && word != "plain" && word != "none") {
@@ -69,15 +74,36 @@ Progress::~Progress() {
 void Progress::advance(const std::string& unit, int64_t done, int64_t total) {
   const std::lock_guard lock(mutex_);
   running_[unit] = {done, total};
-  const auto now = std::chrono::steady_clock::now();
-  if (style_ == ProgressStyle::Bar && now - last_line_ > std::chrono::milliseconds(100)) {
-    last_line_ = now;
+  if (is_time(ProgressStyle::Bar)) {
     redraw();
-  } else if (style_ == ProgressStyle::Plain && now - last_line_ > std::chrono::seconds(30)) {
-    last_line_ = now;
+  } else if (is_time(ProgressStyle::Plain)) {
     std::fprintf(stderr, "%s %ld/%ld: %s %ld/%ld\n", stage_.c_str(), static_cast<long>(finished_ + 1),
                  static_cast<long>(units_), unit.c_str(), static_cast<long>(done), static_cast<long>(total));
   }
+}
+
+void Progress::show(int64_t done, int64_t total, const std::string& status) {
+  const std::lock_guard lock(mutex_);
+  steps_done_ = done;
+  steps_ = total;
+  status_ = status;
+  if (is_time(ProgressStyle::Bar)) {
+    redraw();
+  } else if (is_time(ProgressStyle::Plain)) {
+    std::fprintf(stderr, "%s %ld/%ld: %s\n", stage_.c_str(), static_cast<long>(done),
+                 static_cast<long>(total), status.c_str());
+  }
+}
+
+bool Progress::is_time(ProgressStyle style) {
+  const auto now = std::chrono::steady_clock::now();
+  const auto between =
+      style == ProgressStyle::Bar ? std::chrono::milliseconds(100) : std::chrono::milliseconds(30000);
+  if (style != style_ || now - last_line_ <= between) {
+    return false;
+  }
+  last_line_ = now;
+  return true;
 }
 
 void Progress::finish_unit(const std::string& unit, const std::string& outcome) {
@@ -99,7 +125,7 @@ void Progress::erase() {
   }
 }
 
-void Progress::redraw() {
+std::string Progress::units_line() const {
   double share = static_cast<double>(finished_);
   std::string unit;
   for (const auto& [name, counts] : running_) {
@@ -108,13 +134,25 @@ void Progress::redraw() {
   }
   share = units_ > 0 ? std::clamp(share / static_cast<double>(units_), 0.0, 1.0) : 1.0;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  const size_t filled = static_cast<size_t>(share * 24);
-  std::string line = stage_ + " [" + std::string(filled, '#') + std::string(24 - filled, '-') + "] " +
-                     std::to_string(finished_) + "/" + std::to_string(units_);
+  std::string line =
+      stage_ + " " + bar(share, 24) + " " + std::to_string(finished_) + "/" + std::to_string(units_);
   if (share > 0.02) {
     line += ", " + duration(seconds / share * (1 - share)) + " left";
   }
-  line += "  " + unit;
+  return line + "  " + unit;
+}
+
+std::string Progress::steps_line() const {
+  const std::string counts =
+      " " + std::to_string(steps_done_) + "/" + std::to_string(steps_) + "  " + status_;
+  // The bar gives way to the words.
+  const size_t words = stage_.size() + counts.size() + 4;
+  const size_t width = std::clamp<size_t>(terminal_width() - std::min(terminal_width(), words), 6, 24);
+  return stage_ + " " + bar(static_cast<double>(steps_done_) / static_cast<double>(steps_), width) + counts;
+}
+
+void Progress::redraw() {
+  std::string line = steps_ > 0 ? steps_line() : units_line();
   line.resize(std::min(line.size(), terminal_width() - 1));
   std::fprintf(stderr, "\r\033[K%s", line.c_str());
   std::fflush(stderr);

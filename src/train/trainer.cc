@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/trainer.h"
 
+#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
@@ -9,11 +10,12 @@
 #include <cmath>
 
 #include "core/error.h"
-#include "core/safetensors.h"
 #include "train/checkpoint_folder.h"
+#include "train/checkpoint_tensors.h"
 #include "train/clip_loader.h"
 #include "train/trainer_state.h"
 #include "train/training_log.h"
+#include "train/training_run.h"
 
 namespace fs = std::filesystem;
 
@@ -27,72 +29,12 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void write_tensors(const fs::path& path, const Parameters& tensors) {
-  std::vector<TensorSpec> specs;
-  for (const auto& [key, tensor] : tensors) {
-    specs.push_back({.name = key, .dtype = DType::F32, .shape = tensor.sizes().vec()});
-  }
-  SafetensorsWriter writer(path, specs, {{"slimbrain_training", "1"}});
-  for (const auto& [key, tensor] : tensors) {
-    const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-    writer.append(
-        std::as_bytes(std::span(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()))));
-  }
-  writer.finish();
-}
-
-void read_tensors(const fs::path& path, const Parameters& into) {
-  const SafetensorsFile file = SafetensorsFile::open(path);
-  Parameters found;
-  for (const auto& [key, tensor] : into) {
-    const TensorSpec* spec = file.find(key);
-    if (spec == nullptr || spec->dtype != DType::F32 || at::IntArrayRef(spec->shape) != tensor.sizes()) {
-      throw Error(message::kBadCheckpoint, "The checkpoint lacks a tensor or holds one of another shape.",
-                  {.file = path.string(), .found = key});
-    }
-    // The mapping is read-only, and so is what is made of it here.
-    found[key] = at::from_blob(const_cast<std::byte*>(file.data(*spec).data()), spec->shape, at::kFloat);
-    tensor.detach().copy_(found[key]);
-  }
-}
-
 /// Pinned memory lets copies to a CUDA device run beside the computation.
 std::shared_ptr<std::byte> pinned_memory(size_t bytes) {
   const at::Tensor held =
       at::empty({static_cast<int64_t>(bytes)}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
   return {static_cast<std::byte*>(held.data_ptr()), [held](std::byte*) {}};
 }
-
-/// The sums of a running epoch, kept in a checkpoint under "sum.NAME" and "count.NAME".
-class EpochMeans {
- public:
-  explicit EpochMeans(std::map<std::string, double>& sums) : sums_(sums) {}
-  void add(const std::vector<Scalar>& values) {
-    for (const auto& [name, value] : values) {
-      if (std::isfinite(value)) {
-        sums_["sum." + name] += value;
-        sums_["count." + name] += 1;
-      }
-    }
-  }
-  std::vector<Scalar> means() const {
-    std::vector<Scalar> values;
-    for (const auto& [name, sum] : sums_) {
-      if (name.starts_with("sum.")) {
-        values.emplace_back(name.substr(4), sum / sums_.at("count." + name.substr(4)));
-      }
-    }
-    return values;
-  }
-  void clear() {
-    std::erase_if(sums_, [](const auto& one) {
-      return one.first.starts_with("sum.") || one.first.starts_with("count.");
-    });
-  }
-
- private:
-  std::map<std::string, double>& sums_;
-};
 
 std::vector<LogColumn> columns_of(Objective objective) {
   std::vector<LogColumn> columns = usual_columns();
@@ -114,19 +56,6 @@ PretrainingOptions with_steps(const TrainerOptions& options, int64_t steps_per_e
   return out;
 }
 
-void check_settings(const TrainerState& saved, const std::map<std::string, std::string>& now,
-                    const fs::path& checkpoint) {
-  for (const ChangedHash& change : changed_hashes(saved, now)) {
-    throw Error(
-        message::kOtherSettings,
-        "The training that was begun here has another " + change.name + " than this call.",
-        {.file = checkpoint.string(),
-         .expected = change.saved,
-         .found = change.now,
-         .remedy = "call with the same settings, choose another --model-name, or start anew with --force"});
-  }
-}
-
 class Trainer {
  public:
   Trainer(const TrainerOptions& options, const TrainingRuns& training, const TrainingRuns& validation,
@@ -134,6 +63,7 @@ class Trainer {
       : options_(options),
         training_(training),
         validation_(validation),
+        folder_(folder),
         hooks_(hooks),
         device_(device),
         sampler_(training.runs, options.sampler),
@@ -141,6 +71,7 @@ class Trainer {
         checkpoints_(folder / "checkpoints", options.keep_checkpoints) {
     state_.seed = options.sampler.seed;
     state_.hashes = options.settings;
+    state_.threads = at::get_num_threads();
     if (const std::optional<fs::path> latest = checkpoints_.latest()) {
       resume(*latest);
     }
@@ -183,12 +114,17 @@ class Trainer {
 
   void resume(const fs::path& checkpoint) {
     const TrainerState saved = read_trainer_state(checkpoint / kState);
-    check_settings(saved, options_.settings, checkpoint);
+    refuse_other_settings(saved, options_.settings, checkpoint);
     read_tensors(checkpoint / kTensors, steps_.state());
     state_ = saved;
+    state_.threads = at::get_num_threads();
     steps_.resume(state_.step, {.consecutive = static_cast<int64_t>(state_.watch["watch.consecutive"]),
                                 .narrow = state_.watch["watch.narrow"] != 0});
     hooks_.say("going on after step " + std::to_string(state_.step));
+    if (saved.threads != state_.threads && device_.is_cpu()) {
+      hooks_.say("on " + std::to_string(state_.threads) + " threads instead of " +
+                 std::to_string(saved.threads) + ": the last digits of the weights will differ");
+    }
   }
 
   std::unique_ptr<ClipLoader> loader_of(const TrainingRuns& from, BatchPlan plan) const {
@@ -199,7 +135,10 @@ class Trainer {
     if (device_.is_cuda()) {
       loader.allocate = pinned_memory;
     }
-    return std::make_unique<ClipLoader>(read_stores(from.stores), std::move(plan), loader);
+    const TokenSet* tokens = options_.pretraining.jepa.tokens;
+    return std::make_unique<ClipLoader>(
+        read_stores(from.stores, tokens == nullptr ? packaged_token_set() : *tokens), std::move(plan),
+        loader);
   }
 
   /// A batch's tensors; on the CPU they lie in its slot.
@@ -231,7 +170,6 @@ class Trainer {
     state_.step += 1;
     state_.epoch_step += 1;
     state_.wall_s = wall_before_ + seconds_since(start_);
-    check(report);
     LogRow row = row_of(report);
     row.values.emplace_back("samples_per_s", static_cast<double>(samples) / std::max(seconds, 1e-9));
     // Of one step the share is 0 or 1; the first one fills the ring and is no shortage.
@@ -240,7 +178,8 @@ class Trainer {
     if (logged) {
       log_->add_step(row);
     }
-    say_progress(report);
+    check(report);
+    say_progress(report, static_cast<double>(samples) / std::max(seconds, 1e-9));
     const bool epoch_ended = state_.epoch_step == sampler_.steps_per_epoch();
     if (epoch_ended) {
       finish_epoch(report.rate);
@@ -253,21 +192,30 @@ class Trainer {
       throw Error(
           message::kStopped,
           "Training was stopped after step " + std::to_string(state_.step) + "; its checkpoint is saved.",
-          {.remedy = "run the same call again: it continues"});
+          {.remedy = "run the same call again (without --force): it continues"});
     }
   }
 
   void check(const StepReport& report) const {
-    const std::string where = " at step " + std::to_string(state_.step) + ".";
     if (!report.finite) {
-      throw Error(message::kNotLearning, "The loss or its gradient is not a finite number" + where,
-                  {.remedy = "check the clip stores; a lower rate may help"});
+      stop_for("The loss or its gradient is not a finite number",
+               "loss " + std::to_string(report.losses.loss) + ", norm of the gradient " +
+                   std::to_string(report.gradient_norm));
     }
     if (report.verdict == Verdict::Collapsed) {
-      throw Error(message::kNotLearning, "The representation has collapsed" + where,
-                  {.found = "see target_std and input_share in metrics.jsonl",
-                   .remedy = "train with more participants, more clips a step or another seed"});
+      stop_for("The representation has collapsed", "target_std below 0.001 or input_share below 0.0001 in " +
+                                                       std::to_string(options_.pretraining.verdict.patience) +
+                                                       " logged steps on end");
     }
+  }
+
+  /// The checkpoint before stays, but the same call would come to the same end.
+  [[noreturn]] void stop_for(const std::string& what, const std::string& found) const {
+    throw Error(message::kNotLearning, what + " at step " + std::to_string(state_.step) + ".",
+                {.file = (folder_ / "metrics.jsonl").string(),
+                 .found = found,
+                 .remedy = "train anew with --force and more participants, more --clips-per-step or another "
+                           "--seed; prepare runs anew whose clip stores may be damaged"});
   }
 
   LogRow row_of(const StepReport& report) const {
@@ -291,7 +239,7 @@ class Trainer {
     return row;
   }
 
-  void say_progress(const StepReport& report) const {
+  void say_progress(const StepReport& report, double clips_per_s) const {
     const int64_t steps = options_.epochs * sampler_.steps_per_epoch();
     const double each = seconds_since(start_) / static_cast<double>(state_.step - first_step_);
     hooks_.on_step({.step = state_.step,
@@ -302,6 +250,7 @@ class Trainer {
                     .epoch_steps = sampler_.steps_per_epoch(),
                     .loss = report.losses.loss,
                     .rate = report.rate,
+                    .clips_per_s = clips_per_s,
                     .seconds_left = each * static_cast<double>(steps - state_.step)});
   }
 
@@ -312,13 +261,20 @@ class Trainer {
       value.second = value.first == "lr" ? rate : value.second;
     }
     best_ = false;
+    std::string sentence = "epoch " + std::to_string(row.epoch) + " of " + std::to_string(options_.epochs) +
+                           ": loss " + short_text(means_.mean("loss"));
     if (const std::optional<double> loss = validate()) {
+      if (!std::isfinite(*loss)) {
+        stop_for("The loss of the validation participants is not a finite number", std::to_string(*loss));
+      }
+      sentence += ", of validation " + short_text(*loss);
       row.values.emplace_back("val_loss", *loss);
       best_ = !state_.best || *loss < *state_.best;
       state_.best = best_ ? *loss : *state_.best;
     }
     state_.wall_s = row.wall_s = wall_before_ + seconds_since(start_);
     log_->add_epoch(row);
+    hooks_.say(sentence);
     means_.clear();
     state_.epoch += 1;
     state_.epoch_step = 0;
@@ -353,6 +309,7 @@ class Trainer {
   const TrainerOptions& options_;
   const TrainingRuns& training_;
   const TrainingRuns& validation_;
+  const fs::path& folder_;
   const TrainerHooks& hooks_;
   at::Device device_;
   Sampler sampler_;

@@ -36,16 +36,16 @@ struct TrainerOptions {
 
 /// How far a training is, after an optimiser step.
 struct TrainingProgress {
-  int64_t step = 0, steps = 0;              // taken, of the whole training
-  int64_t epoch = 0, epochs = 0;            // running, counted from 0
-  int64_t epoch_step = 0, epoch_steps = 0;  // taken in it
-  double loss = 0, rate = 0;
+  int64_t step = 0, steps = 0;                 // taken, of the whole training
+  int64_t epoch = 0, epochs = 0;               // running, counted from 0
+  int64_t epoch_step = 0, epoch_steps = 0;     // taken in it
+  double loss = 0, rate = 0, clips_per_s = 0;  // of the last step
   double seconds_left = 0;
 };
 
 struct TrainerHooks {
-  const std::atomic<bool>& stop;  // read once a step
-  std::function<void(const TrainingProgress&)> on_step = [](const TrainingProgress&) {};
+  const std::atomic<bool>& stop;                                                          // read once a step
+  std::function<void(const TrainingProgress&)> on_step = [](const TrainingProgress&) {};  // after each step
   std::function<void(const std::string&)> say = [](const std::string&) {};  // a sentence for people
 };
 

@@ -23,7 +23,8 @@ void write_trainer_state(const std::filesystem::path& path, const TrainerState& 
                               {"samples", state.samples},
                               {"wall_s", state.wall_s},
                               {"seed", state.seed},
-                              {"world_size", state.world_size}};
+                              {"world_size", state.world_size},
+                              {"threads", state.threads}};
   json["best"] = state.best && std::isfinite(*state.best) ? nlohmann::ordered_json(*state.best) : nullptr;
   json["watch"] = state.watch;
   json["hashes"] = state.hashes;
@@ -40,6 +41,7 @@ TrainerState read_trainer_state(const std::filesystem::path& path) {
                        .wall_s = json.at("wall_s").get<double>(),
                        .seed = json.at("seed").get<uint64_t>(),
                        .world_size = json.at("world_size").get<int64_t>(),
+                       .threads = json.at("threads").get<int64_t>(),
                        .watch = json.at("watch").get<std::map<std::string, double>>(),
                        .hashes = json.at("hashes").get<std::map<std::string, std::string>>()};
     if (!json.at("best").is_null()) {

@@ -19,8 +19,9 @@ struct TrainerState {
   double wall_s = 0;
   uint64_t seed = 0;
   int64_t world_size = 1;
-  std::optional<double> best{};                 // metric of the best validation so far
-  std::map<std::string, double> watch{};        // counters of monitors, sums of the running epoch
+  int64_t threads = 1;                    // of the computation; another number changes the last bits of a sum
+  std::optional<double> best{};           // metric of the best validation so far
+  std::map<std::string, double> watch{};  // counters of monitors, sums of the running epoch
   std::map<std::string, std::string> hashes{};  // of config, data index, model card, code, torch
 
   bool operator==(const TrainerState&) const = default;
