@@ -90,13 +90,15 @@ int run_group(GroupCall call, Log& log) {
   const std::atomic<bool>& stop = watch_stop_signals();
   const int64_t threads = std::max<int64_t>(1, call.config.resources.nprocs.value_or(detect_threads().value));
   const GroupJob job{call.config, runs, call.out_dir, log, progress, stop, static_cast<int>(threads)};
+  bool left = false;  // a stop that comes when everything is done stops nothing
   for (const GroupStageEntry* stage : chosen) {
-    if (!stop) {
+    left = left || stop;
+    if (!left) {
       record.add(do_stage(*stage, job));
     }
   }
-  std::printf("%s\n", record.close(stop).c_str());
-  return record.exit_code(stop);
+  std::printf("%s\n", record.close(left).c_str());
+  return record.exit_code(left);
 }
 
 }  // namespace slim::pipelines
