@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <c10/cuda/CUDACachingAllocator.h>
 #include <cuda_runtime_api.h>
 
 #include <stdexcept>
@@ -47,12 +48,20 @@ DeviceReport report(int device) {
   return out;
 }
 
+uint64_t take_peak_bytes(int device) {
+  namespace memory = c10::cuda::CUDACachingAllocator;
+  const auto index = static_cast<c10::DeviceIndex>(device);
+  const int64_t peak = memory::getDeviceStats(index).allocated_bytes[0].peak;  // 0: large and small blocks
+  memory::resetPeakStats(index);
+  return static_cast<uint64_t>(peak);
+}
+
 }  // namespace
 }  // namespace slim::model
 
 extern "C" __attribute__((visibility("default"))) const slim::model::CudaApi* slim_cuda_api() {
   static const std::string build_id = slim::model::cuda_build_id();
   static const slim::model::CudaApi api{slim::model::kCudaApiVersion, build_id.c_str(), slim::model::count,
-                                        slim::model::report};
+                                        slim::model::report, slim::model::take_peak_bytes};
   return &api;
 }

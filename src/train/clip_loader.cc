@@ -130,6 +130,11 @@ class Ring : public std::enable_shared_from_this<Ring> {
   }
 
   std::optional<LoadedBatch> next();
+  bool has_batch() const {
+    const std::scoped_lock lock(mutex_);
+    return !stopped_ && !batches_.empty() && batches_.front()->error == nullptr &&
+           batches_.front()->done == batches_.front()->plan->samples.size();
+  }
   LoaderStatistics statistics() const {
     const std::scoped_lock lock(mutex_);
     return statistics_;
@@ -311,6 +316,7 @@ ClipLoader::ClipLoader(std::unique_ptr<ClipReader> reader, BatchPlan plan, const
 ClipLoader::~ClipLoader() { ring_->join(); }
 
 std::optional<LoadedBatch> ClipLoader::next() { return ring_->next(); }
+bool ClipLoader::has_batch() const { return ring_->has_batch(); }
 void ClipLoader::stop() { ring_->stop(); }
 LoaderStatistics ClipLoader::statistics() const { return ring_->statistics(); }
 

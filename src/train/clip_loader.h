@@ -103,6 +103,8 @@ class ClipLoader {
   /// The next batch; nullopt after the last one, or once stopped. Blocks while it is being read, and for ever
   /// when the caller itself holds all slots. One thread calls it.
   std::optional<LoadedBatch> next();
+  /// Whether next() would give a batch at once.
+  bool has_batch() const;
   /// Ends reading; a next() that waits in another thread returns.
   void stop();
   LoaderStatistics statistics() const;

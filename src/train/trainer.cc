@@ -2,8 +2,6 @@
 #include "train/trainer.h"
 
 #include <ATen/Parallel.h>
-#include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 
 #include <algorithm>
 #include <chrono>
@@ -12,7 +10,7 @@
 #include "core/error.h"
 #include "train/checkpoint_folder.h"
 #include "train/checkpoint_tensors.h"
-#include "train/clip_loader.h"
+#include "train/clip_feed.h"
 #include "train/trainer_state.h"
 #include "train/training_log.h"
 #include "train/training_run.h"
@@ -27,13 +25,6 @@ constexpr const char* kState = "trainer.json";
 
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-/// Pinned memory lets copies to a CUDA device run beside the computation.
-std::shared_ptr<std::byte> pinned_memory(size_t bytes) {
-  const at::Tensor held =
-      at::empty({static_cast<int64_t>(bytes)}, at::TensorOptions().dtype(at::kByte).pinned_memory(true));
-  return {static_cast<std::byte*>(held.data_ptr()), [held](std::byte*) {}};
 }
 
 std::vector<LogColumn> columns_of(Objective objective) {
@@ -82,25 +73,27 @@ class Trainer {
     start_ = std::chrono::steady_clock::now();
     wall_before_ = state_.wall_s;
     first_step_ = state_.step;
-    const std::unique_ptr<ClipLoader> loader =
-        loader_of(training_, training_plan(sampler_, static_cast<uint64_t>(state_.epoch), state_.epoch_step,
-                                           static_cast<uint64_t>(options_.epochs), options_.clips_at_once));
+    ClipFeed feed(reader_of(training_),
+                  training_plan(sampler_, static_cast<uint64_t>(state_.epoch), state_.epoch_step,
+                                static_cast<uint64_t>(options_.epochs), options_.clips_at_once),
+                  loading(), device_);
     auto step_start = std::chrono::steady_clock::now();
     double waited = 0;
-    while (const std::optional<LoadedBatch> batch = loader->next()) {
-      waited += batch->seconds_waited();
-      state_.samples += static_cast<int64_t>(batch->plan().samples.size());
-      step_samples_ += static_cast<int64_t>(batch->plan().samples.size());
-      steps_.accumulate(on_device(*batch), batch->plan().epoch, static_cast<uint64_t>(batch->plan().step),
-                        is_logged());
-      if (!batch->plan().ends_step) {
+    while (const std::optional<FedBatch> batch = feed.next()) {
+      const PlannedBatch& plan = batch->plan;
+      waited += batch->seconds_waited;
+      state_.samples += static_cast<int64_t>(plan.samples.size());
+      step_samples_ += static_cast<int64_t>(plan.samples.size());
+      steps_.accumulate(input_of(*batch), plan.epoch, static_cast<uint64_t>(plan.step), is_logged());
+      feed.fetch_ahead();
+      if (!plan.ends_step) {
         continue;
       }
-      finish_step(seconds_since(step_start), waited);
+      finish_step(step_start, waited);
       step_start = std::chrono::steady_clock::now();
       waited = 0;
     }
-    const LoaderStatistics seen = loader->statistics();
+    const LoaderStatistics seen = feed.statistics();
     hooks_.say("input: " + std::to_string(static_cast<int>(std::lround(100 * seen.wait_share()))) +
                " % of the steps waited for clips");
     return {.weights = steps_.exported(true),
@@ -127,45 +120,31 @@ class Trainer {
     }
   }
 
-  std::unique_ptr<ClipLoader> loader_of(const TrainingRuns& from, BatchPlan plan) const {
-    LoaderOptions loader{.threads = options_.reader_threads,
-                         .slots = 3,
-                         .clips_at_once = options_.clips_at_once,
-                         .with_valid = options_.pretraining.objective == Objective::Mae};
-    if (device_.is_cuda()) {
-      loader.allocate = pinned_memory;
-    }
+  std::unique_ptr<ClipReader> reader_of(const TrainingRuns& from) const {
     const TokenSet* tokens = options_.pretraining.jepa.tokens;
-    return std::make_unique<ClipLoader>(
-        read_stores(from.stores, tokens == nullptr ? packaged_token_set() : *tokens), std::move(plan),
-        loader);
+    return read_stores(from.stores, tokens == nullptr ? packaged_token_set() : *tokens);
   }
 
-  /// A batch's tensors; on the CPU they lie in its slot.
-  PretrainingBatch on_device(const LoadedBatch& batch) const {
-    const auto clips = static_cast<int64_t>(batch.plan().samples.size());
-    const auto values = static_cast<int64_t>(batch.bold().size()) / (clips * kClipFrames);
-    PretrainingBatch out;
-    out.clips = at::from_blob(const_cast<uint16_t*>(batch.bold().data()),
-                              {clips, kClipFrames, values / kTokenVoxels, kTokenVoxels}, at::kHalf)
-                    .to(device_);
-    if (!batch.valid().empty()) {
-      at::Tensor valid = at::empty({clips, values / kTokenVoxels, kTokenVoxels}, at::kBool);
-      bool* flags = valid.data_ptr<bool>();
-      for (size_t i = 0; i < static_cast<size_t>(valid.numel()); ++i) {
-        flags[i] = ((batch.valid()[i / 8] >> (i % 8)) & 1U) != 0;
-      }
-      out.valid = valid.to(device_);
-    }
-    for (const Sample& sample : batch.plan().samples) {
+  LoaderOptions loading() const {
+    return {.threads = options_.reader_threads,
+            .slots = 3,
+            .clips_at_once = options_.clips_at_once,
+            .with_valid = options_.pretraining.objective == Objective::Mae};
+  }
+
+  static PretrainingBatch input_of(const FedBatch& batch) {
+    PretrainingBatch out{.clips = batch.clips, .valid = batch.valid, .positions = {}};
+    for (const Sample& sample : batch.plan.samples) {
       out.positions.push_back(sample.position);
     }
     return out;
   }
 
-  void finish_step(double seconds, double waited) {
+  void finish_step(std::chrono::steady_clock::time_point start, double waited) {
     const bool logged = is_logged();
     const StepReport report = steps_.finish_step();
+    // Only now a CUDA device has done the step.
+    const double seconds = seconds_since(start);
     const int64_t samples = std::exchange(step_samples_, 0);
     state_.step += 1;
     state_.epoch_step += 1;
@@ -285,10 +264,10 @@ class Trainer {
     if (samples.empty()) {
       return std::nullopt;
     }
-    const std::unique_ptr<ClipLoader> loader =
-        loader_of(validation_, one_pass(samples, options_.clips_at_once));
-    while (const std::optional<LoadedBatch> batch = loader->next()) {
-      steps_.validate(on_device(*batch), static_cast<uint64_t>(batch->plan().step));
+    ClipFeed feed(reader_of(validation_), one_pass(samples, options_.clips_at_once), loading(), device_);
+    while (const std::optional<FedBatch> batch = feed.next()) {
+      steps_.validate(input_of(*batch), static_cast<uint64_t>(batch->plan.step));
+      feed.fetch_ahead();
     }
     return steps_.finish_validation().loss;
   }

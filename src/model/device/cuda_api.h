@@ -19,7 +19,7 @@ struct DeviceReport {
 };
 
 /// Raised with every change of CudaApi.
-inline constexpr uint32_t kCudaApiVersion = 1;
+inline constexpr uint32_t kCudaApiVersion = 2;
 
 /// Must be equal on both sides: libtorch, our version, compiler.
 inline std::string cuda_build_id() {
@@ -37,6 +37,8 @@ struct CudaApi {
   /// Number of devices; 0 with the driver's sentence in `problem` when there is none that works.
   int (*count)(std::string& problem);
   DeviceReport (*report)(int device);
+  /// The most bytes that tensors held at once since the last call, or since the first tensor.
+  uint64_t (*take_peak_bytes)(int device);
 };
 
 /// The plugin's one exported symbol: `extern "C" const CudaApi* slim_cuda_api()`.
