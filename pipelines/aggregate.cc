@@ -4,9 +4,11 @@
 #include <set>
 
 #include "bids/tsv.h"
+#include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/json_file.h"
 #include "pipelines/group.h"
+#include "pipelines/phenotype.h"
 
 namespace slim::pipelines {
 namespace {
@@ -49,15 +51,20 @@ std::string state_of(const StoredRun& run, const std::string& stage, bool there)
 }
 
 void write_completeness(const GroupJob& job) {
-  GroupTable table{.file = group_file("completeness"),
-                   .description = "What there is of every run.",
-                   .columns = with_run_columns({{"prep", "Clip store: done, failed or missing."},
-                                                {"embed", "Embedding of any model: done, failed or missing."},
-                                                {"reason", "Why the last try failed."}})};
+  GroupTable table{
+      .file = group_file("completeness"),
+      .description = "What there is of every run.",
+      .columns = with_run_columns({{"prep", "Clip store: done, failed or missing."},
+                                   {"embed", "Embedding of any model: done, failed or missing."},
+                                   {"predict", "Predictions of any target: done, failed or missing."},
+                                   {"saliency", "Map of any target: done, failed or missing."},
+                                   {"reason", "Why the last try failed."}})};
   for (const StoredRun& run : job.runs) {
     std::vector<std::string> row = run_cells(run);
     row.push_back(state_of(run, "prep", !run.store.empty()));
     row.push_back(state_of(run, "embed", !run.embeddings.empty()));
+    row.push_back(state_of(run, "predict", !run.predictions.empty()));
+    row.push_back(state_of(run, "saliency", !run.saliency.empty()));
     std::string reason;
     for (const auto& [stage, why] : run.failures) {
       reason += (reason.empty() ? "" : "; ") + stage + ": " + why;
@@ -171,6 +178,37 @@ void write_embeddings(const GroupJob& job, const std::string& model) {
   job.log.say(Level::Normal, "aggregate: " + std::to_string(table.rows.size()) + " runs in " + table.file);
 }
 
+/// Adds what the labels of models and targets mean to descriptions.tsv.
+void grow_descriptions(const GroupJob& job, const std::set<std::string>& models) {
+  const std::filesystem::path path = job.out_dir / "descriptions.tsv";
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) {
+    return;
+  }
+  std::map<std::string, std::string> texts;
+  const bids::Table table = bids::read_tsv(path);
+  for (size_t row = 0; row < table.rows.size(); ++row) {
+    const std::string *label = table.cell(row, "desc_id"), *text = table.cell(row, "description");
+    if (label == nullptr || text == nullptr || table.columns.size() != 2) {
+      return;  // a user's own table
+    }
+    texts[*label] = *text;
+  }
+  for (const std::string& model : models) {
+    texts.emplace("desc-" + model, "Embeddings by model " + model);
+  }
+  for (const StoredRun& run : job.runs) {
+    for (const auto& [target, file] : run.predictions) {
+      texts.emplace("desc-" + target, "Predictions of " + target + ", and maps of where they came from");
+    }
+  }
+  std::string text = "desc_id\tdescription\n";
+  for (const auto& [label, meaning] : texts) {
+    text += label + "\t" + meaning + "\n";
+  }
+  write_text_if_different(path, text);
+}
+
 }  // namespace
 
 void run_aggregate(const GroupJob& job) {
@@ -189,6 +227,8 @@ void run_aggregate(const GroupJob& job) {
   for (const std::string& model : models) {
     write_embeddings(job, model);
   }
+  write_phenotypes(job);
+  grow_descriptions(job, models);
 }
 
 }  // namespace slim::pipelines

@@ -2,18 +2,13 @@
 #include "pipelines/embed.h"
 
 #include <ATen/Parallel.h>
-#include <c10/util/Exception.h>
 
-#include <algorithm>
-#include <numeric>
+#include <cstdio>
 
-#include "bids/fingerprint.h"
-#include "clips/clip_store.h"
-#include "clips/window.h"
+#include "bids/tsv.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "model/checkpoint/model_tool.h"
-#include "pipelines/loaded_model.h"
 #include "pipelines/sidecar.h"
 
 namespace fs = std::filesystem;
@@ -24,12 +19,6 @@ namespace {
 /// Raised when the numbers of this stage change, so that older results become stale.
 constexpr int kEmbedEpoch = 1;
 
-std::string number(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
-
 std::string column_name(size_t dimension) {
   char text[32];
   std::snprintf(text, sizeof text, "dim_%04zu", dimension);
@@ -37,10 +26,7 @@ std::string column_name(size_t dimension) {
 }
 
 /// The table: a row for each clip in time order, and the run's mean as the last row.
-std::string table_text(const std::vector<clips::ClipFrames>& chosen,
-                       const std::vector<std::vector<float>>& rows, const clips::ClipStore& store) {
-  const double tr = store.repetition_time_s();
-  const double start = std::stod(store.get("first_frame_s"));
+std::string table_text(const RunClips& clips, const std::vector<std::vector<float>>& rows) {
   const size_t width = rows.front().size();
   std::string text = "level\tclip\tonset\tduration\tn_frames\tframes";
   for (size_t d = 0; d < width; ++d) {
@@ -49,20 +35,19 @@ std::string table_text(const std::vector<clips::ClipFrames>& chosen,
   text += "\n";
   std::vector<double> mean(width, 0.0);
   for (size_t clip = 0; clip < rows.size(); ++clip) {
-    const clips::Window span{chosen[clip].front().first, chosen[clip].back().last};
-    text += "clip\t" + std::to_string(clip) + "\t" + number(start + static_cast<double>(span.first) * tr) +
-            "\t" + number(static_cast<double>(span.last - span.first) * tr) + "\t" +
-            std::to_string(kClipFrames) + "\t" + clips::describe(chosen[clip]);
+    text += "clip\t" + std::to_string(clip) + "\t" + time_cells(clips.store, clips.chosen[clip]) + "\t" +
+            std::to_string(kClipFrames) + "\t" + clips::describe(clips.chosen[clip]);
     for (size_t d = 0; d < width; ++d) {
-      text += "\t" + number(rows[clip][d]);
+      text += "\t" + number_cell(rows[clip][d]);
       mean[d] += rows[clip][d];
     }
     text += "\n";
   }
-  text += "run\tn/a\t" + number(start) + "\t" + number(static_cast<double>(store.n_frames()) * tr) + "\t" +
+  text += "run\tn/a\t" + time_cells(clips.store) + "\t" +
           std::to_string(static_cast<int64_t>(rows.size()) * kClipFrames) + "\tn/a";
   for (const double sum : mean) {
-    text += "\t" + number(static_cast<double>(static_cast<float>(sum / static_cast<double>(rows.size()))));
+    text +=
+        "\t" + number_cell(static_cast<double>(static_cast<float>(sum / static_cast<double>(rows.size()))));
   }
   return text + "\n";
 }
@@ -92,67 +77,64 @@ nlohmann::json sidecar_of(const Job& job, const bids::BoldRun& run, const Loaded
                           const clips::ClipStore& store, const std::string& hash,
                           const nlohmann::json& fingerprints, size_t width) {
   const std::string note = model::untrained_note(model.folder.card);
-  nlohmann::json block =
-      slimbrain_block({.stage = "embed",
-                       .epoch = kEmbedEpoch,
-                       .hash = hash,
-                       .parent_hash = store.get("configuration_hash"),
-                       .fingerprints = fingerprints,
-                       .more = {{"Model",
-                                 {{"Name", model.folder.card.name},
-                                  {"WeightsSHA256", model.folder.card.weights_sha256},
-                                  {"Trained", model.folder.card.trained}}},
-                                {"Background", model::name_of(model.background)},
-                                {"Ranker", clips::name_of(model.ranking.options.ranker)},
-                                {"ZScore", store.get("zscore")},
-                                {"SourceRepetitionTime", std::stod(store.get("source_repetition_time_s"))},
-                                {"RepetitionTime", store.repetition_time_s()},
-                                {"Device", model.device.is_cuda() ? "cuda" : "cpu"},
-                                {"Precision", job.config.resources.precision}}});
+  const nlohmann::json block = slimbrain_block({.stage = "embed",
+                                                .epoch = kEmbedEpoch,
+                                                .hash = hash,
+                                                .parent_hash = store.get("configuration_hash"),
+                                                .fingerprints = fingerprints,
+                                                .more = model_facts(job, model, store)});
   nlohmann::json sidecar = grid_sidecar(
       run, "Embeddings of this run's clips by the SLIM-Brain encoder." + (note.empty() ? "" : " " + note),
-      {"bids::" + bids::DerivativeDataset::relative_path(clip_store_name(run))}, block);
+      {store_uri(run)}, block);
   sidecar.update(column_descriptions(width));
   return sidecar;
 }
 
+std::string embed_hash(const Job& job, const LoadedModel& model) {
+  nlohmann::json settings = model_settings(job, model);
+  settings.update({{"stage", "embed"}, {"epoch", kEmbedEpoch}});
+  return configuration_hash(settings);
+}
+
 UnitReport embed_run(const Job& job, const bids::BoldRun& run, const LoadedModel& model,
                      const std::string& hash, const std::function<void(int64_t, int64_t)>& progress) {
-  const fs::path path = job.output.path_of(clip_store_name(run));
-  if (!fs::exists(path)) {
-    throw Error(message::kMissingPath, "There is no clip store of this run.",
-                {.file = path.string(), .remedy = "add prep to --stages"});
-  }
   const bids::BidsName name = embedding_name(run, model.folder.card.name);
-  const nlohmann::json fingerprints{{"bids::" + bids::DerivativeDataset::relative_path(clip_store_name(run)),
-                                     bids::input_fingerprint(path)}};
+  const nlohmann::json fingerprints = store_fingerprint(job, run);
   if (!job.config.run.force && is_current(job, name, hash, fingerprints)) {
     return {Outcome::UpToDate};
   }
   job.output.remove_stale_partials(run.participant);
-  const clips::ClipStore store = clips::ClipStore::open(path);
-  check_zscore(model.folder, store, path);
-  const std::vector<clips::ClipFrames> chosen =
-      ranked_clips({job.output, job.stop, job.config.run.force}, run, store, model.ranking);
-  if (chosen.empty()) {
-    throw Error(message::kTooShort,
-                "The run has " + std::to_string(store.n_frames()) + " frames; a clip needs 40.",
-                {.file = path.string()});
-  }
-  const std::vector<std::vector<float>> rows = features_of(model, store, chosen, job.stop, progress);
-  const std::string text = table_text(chosen, rows, store);
-  job.output.commit(name, sidecar_of(job, run, model, store, hash, fingerprints, rows.front().size()),
+  const RunClips clips = run_clips(job, run, model);
+  const std::vector<std::vector<float>> rows =
+      features_of(model, clips.store, clips.chosen, job.stop, progress);
+  const std::string text = table_text(clips, rows);
+  job.output.commit(name, sidecar_of(job, run, model, clips.store, hash, fingerprints, rows.front().size()),
                     [&](const fs::path& target) { write_text(target, text); });
   return {Outcome::Done, std::to_string(rows.size()) + (rows.size() == 1 ? " clip" : " clips")};
 }
 
-std::string embed_hash(const Job& job, const LoadedModel& model) {
-  return configuration_hash({{"stage", "embed"},
-                             {"epoch", kEmbedEpoch},
-                             {"ranker", clips::name_of(model.ranking.options.ranker)},
-                             {"background", model::name_of(model.background)},
-                             {"precision", job.config.resources.precision},
-                             {"weights", model.folder.card.weights_sha256}});
+/// The clip rows of an embedding table.
+std::vector<std::vector<float>> features_in(const fs::path& path, size_t clips, int64_t width) {
+  const bids::Table table = bids::read_tsv(path);
+  const auto fail = [&] {
+    throw Error(message::kBadTable, "The embedding table is not the one that was written.",
+                {.file = path.string(), .remedy = "remove it, or run embed with --force"});
+  };
+  const size_t first = table.column("dim_0000").value_or(table.columns.size());
+  if (table.rows.size() != clips + 1 || table.columns.size() - first != static_cast<size_t>(width)) {
+    fail();
+  }
+  std::vector<std::vector<float>> rows(clips);
+  for (size_t clip = 0; clip < clips; ++clip) {
+    for (size_t d = first; d < table.columns.size(); ++d) {
+      const std::optional<double> value = bids::to_number(table.rows[clip][d]);
+      if (!value) {
+        fail();
+      }
+      rows[clip].push_back(static_cast<float>(*value));
+    }
+  }
+  return rows;
 }
 
 }  // namespace
@@ -161,20 +143,19 @@ void run_embed(const Job& job) {
   at::set_num_threads(job.threads);
   LoadedModel model = load_model(job.config, job.output.root(), job.device);
   const std::string hash = embed_hash(job, model);
-  for_each_run(job, "embed", 1, [&](const bids::BoldRun& run, const auto& progress) {
-    try {
-      return embed_run(job, run, model, hash, progress);
-    } catch (const c10::OutOfMemoryError&) {
-      if (model.batch == 1) {
-        throw Error(message::kNoMemory, "The device's memory does not hold one clip.",
-                    {.remedy = "use a device with more memory, or --device cpu"});
-      }
-      model.batch = (model.batch + 3) / 4;
-      job.log.warn("the device's memory was short: going on with " + std::to_string(model.batch) +
-                   " clips a batch");
-    }
+  for_each_run_of_model(job, "embed", model, [&](const bids::BoldRun& run, const auto& progress) {
     return embed_run(job, run, model, hash, progress);
   });
+}
+
+std::vector<std::vector<float>> features_of_run(const Job& job, const bids::BoldRun& run,
+                                                const LoadedModel& model, const RunClips& clips,
+                                                const std::function<void(int64_t, int64_t)>& progress) {
+  const bids::BidsName table = embedding_name(run, model.folder.card.name);
+  if (is_current(job, table, embed_hash(job, model), store_fingerprint(job, run))) {
+    return features_in(job.output.path_of(table), clips.chosen.size(), model.folder.config.encoder.width());
+  }
+  return features_of(model, clips.store, clips.chosen, job.stop, progress);
 }
 
 }  // namespace slim::pipelines

@@ -64,9 +64,9 @@ void check_one(const std::string& what, const std::string& before, const std::st
 
 void read_clips(const fs::path& path, const StoredRun& run, EmbeddingFeatures& features) {
   const bids::Table table = bids::read_tsv(path);
-  const auto level = table.column("level"), first = table.column("dim_0000");
+  const auto level = table.column("level"), frames = table.column("frames"), first = table.column("dim_0000");
   const auto columns = first ? static_cast<int64_t>(table.columns.size() - *first) : 0;
-  if (!level || columns == 0 || (features.columns != 0 && features.columns != columns)) {
+  if (!level || !frames || columns == 0 || (features.columns != 0 && features.columns != columns)) {
     throw Error(message::kBadTable, "This is no table of embeddings, or it has another width than others.",
                 {.file = path.string()});
   }
@@ -84,6 +84,7 @@ void read_clips(const fs::path& path, const StoredRun& run, EmbeddingFeatures& f
       features.values.push_back(*value);
     }
     features.run_of.push_back(&run);
+    features.frames.push_back(row[*frames]);
   }
 }
 

@@ -18,6 +18,7 @@ struct EmbeddingFeatures {
   int64_t columns = 0;
   std::string ranker, background;          // equal for all runs
   std::vector<const StoredRun*> run_of{};  // of each clip; runs in the order given, clips in time order
+  std::vector<std::string> frames{};       // of each clip, as the table lists them: 0-4,35-39
   std::vector<double> values{};            // [clips, columns]
 
   int64_t clips() const { return static_cast<int64_t>(run_of.size()); }

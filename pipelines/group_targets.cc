@@ -174,6 +174,7 @@ void say_counts(const GroupJob& job, const GroupTarget& target, const std::strin
   }
 }
 
+/// NAME/sub-X of a case.
 std::string participant_of(const std::string& case_key) {
   return case_key.substr(0, case_key.find('/', case_key.find('/') + 1));
 }
@@ -263,24 +264,37 @@ std::map<std::string, std::string> group_column(const GroupJob& job, const std::
   return texts;
 }
 
+std::map<std::string, std::string> stratify_texts(const GroupJob& job, const GroupTarget& target) {
+  std::map<std::string, std::string> texts;
+  for (const std::string& column : job.config.evaluate.stratify) {
+    const std::map<std::string, std::string> of_column = group_column(job, column);
+    for (const auto& [key, value] : target.value_of) {
+      const auto found = of_column.find(participant_of(key));
+      std::string& text = texts[key];
+      text += (text.empty() ? "" : "|") + (found == of_column.end() ? "n/a" : found->second);
+    }
+  }
+  return texts;
+}
+
 std::vector<evaluate::SplitItem> split_items(const GroupJob& job, const GroupTarget& target) {
+  const std::map<std::string, std::string> texts = stratify_texts(job, target);
   std::map<std::string, std::vector<double>> values_of;
+  std::map<std::string, std::string> stratify_of;  // equal for all cases of a participant
   for (const auto& [key, value] : target.value_of) {
     values_of[participant_of(key)].push_back(value);
+    if (!texts.empty()) {
+      stratify_of[participant_of(key)] = texts.at(key);
+    }
   }
   std::vector<evaluate::SplitItem> items;
   std::vector<double> values;
+  std::vector<std::string> stratify;
   for (const auto& [key, of_participant] : values_of) {
     items.push_back({.key = key});
     values.push_back(usual_value(of_participant, target.classes.empty()));
-  }
-  std::vector<std::string> stratify;
-  for (const std::string& column : job.config.evaluate.stratify) {
-    const std::map<std::string, std::string> texts = group_column(job, column);
-    stratify.resize(items.size());
-    for (size_t i = 0; i < items.size(); ++i) {
-      const auto text = texts.find(items[i].key);
-      stratify[i] += (stratify[i].empty() ? "" : "|") + (text == texts.end() ? "n/a" : text->second);
+    if (!texts.empty()) {
+      stratify.push_back(stratify_of[key]);
     }
   }
   const std::vector<std::string> strata = evaluate::target_strata(values, target.classes, stratify);

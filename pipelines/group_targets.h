@@ -39,6 +39,10 @@ GroupTarget group_target(const GroupJob& job, const std::vector<std::string>& cl
 std::map<std::string, std::string> group_column(const GroupJob& job, const std::string& column,
                                                 bool needed = true);
 
+/// What --stratify asks to be balanced beside the target, by case: the values of its columns ("F|siteA").
+/// Empty without columns.
+std::map<std::string, std::string> stratify_texts(const GroupJob& job, const GroupTarget& target);
+
 /// What divides participants: those that have a value, strata by the target and --stratify, groups by
 /// --cv-group.
 std::vector<evaluate::SplitItem> split_items(const GroupJob& job, const GroupTarget& target);

@@ -24,6 +24,12 @@ void check_one_kind(const std::map<std::string, std::string>& examples, const st
               {.found = found, .remedy = remedy});
 }
 
+std::string mean_fd(const StoredRun& run) {
+  const nlohmann::json qc = run.qc.empty() ? nlohmann::json::object() : read_json(run.root / run.qc);
+  const auto value = qc.find("fd_mean_mm");
+  return value == qc.end() || !value->is_number() ? "n/a" : value->dump();
+}
+
 }  // namespace
 
 void run_index(const GroupJob& job) {
@@ -31,23 +37,22 @@ void run_index(const GroupJob& job) {
       .file =
           bids::BidsName{.entities = {}, .suffix = "index", .extension = ".tsv", .prefix = "group"}.build(),
       .description = "Clip stores that group stages may use.",
-      .columns = {
-          {"dataset", "Output folder, slimbrain for OUT_DIR itself."},
-          {"participant_id", "Participant."},
-          {"session_id", "Session."},
-          {"task", "Task label."},
-          {"run", "Run label."},
-          {"unit", "Name of the run."},
-          {"file", "Clip store, relative to its output folder."},
-          {"n_frames", "Stored frames."},
-          {"repetition_time", "Sampling interval of the stored frames, s."},
-          {"source_repetition_time", "Sampling interval of the input, s."},
-          {"mean_fd", "Mean framewise displacement, mm; n/a: not computed for inputs in template space."},
-          {"space", "Template of the data."},
-          {"zscore", "Scope of the z-scores."},
-          {"input_fingerprint", "First 16 digits of the SHA-256 of the inputs' fingerprints."},
-          {"configuration_hash", "Hash of the prep settings."},
-          {"status", "done: complete."}}};
+      .columns = {{"dataset", "Output folder, slimbrain for OUT_DIR itself."},
+                  {"participant_id", "Participant."},
+                  {"session_id", "Session."},
+                  {"task", "Task label."},
+                  {"run", "Run label."},
+                  {"unit", "Name of the run."},
+                  {"file", "Clip store, relative to its output folder."},
+                  {"n_frames", "Stored frames."},
+                  {"repetition_time", "Sampling interval of the stored frames, s."},
+                  {"source_repetition_time", "Sampling interval of the input, s."},
+                  {"mean_fd", "Mean framewise displacement, mm; n/a: not known."},
+                  {"space", "Template of the data."},
+                  {"zscore", "Scope of the z-scores."},
+                  {"input_fingerprint", "First 16 digits of the SHA-256 of the inputs' fingerprints."},
+                  {"configuration_hash", "Hash of the prep settings."},
+                  {"status", "done: complete."}}};
   std::map<std::string, std::string> families, scopes;
   for (const StoredRun& run : job.runs) {
     if (run.store.empty()) {
@@ -63,7 +68,7 @@ void run_index(const GroupJob& job) {
     scopes.emplace(store.get("zscore"), run.unit());
     table.rows.push_back({run.dataset, run.cell("sub"), run.cell("ses"), run.cell("task"), run.cell("run"),
                           run.unit(), run.store, std::to_string(store.n_frames()),
-                          store.get("repetition_time_s"), store.get("source_repetition_time_s"), "n/a",
+                          store.get("repetition_time_s"), store.get("source_repetition_time_s"), mean_fd(run),
                           store.get("space"), store.get("zscore"), sha256_hex(prints.dump()).substr(0, 16),
                           store.get("configuration_hash"), "done"});
   }

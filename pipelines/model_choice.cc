@@ -7,6 +7,7 @@
 #include "core/token_set.h"
 #include "model/checkpoint/model_tool.h"
 #include "model/device/device.h"
+#include "pipelines/head.h"
 #include "pipelines/loaded_model.h"
 
 namespace fs = std::filesystem;
@@ -52,7 +53,7 @@ fs::path find_model(const std::string& model, const fs::path& out_dir) {
                .remedy = "give the folder's path, or make a model with slimbrain-model import"});
 }
 
-std::string check_model(const Config& config, const fs::path& out_dir, Log& log) {
+CheckedModel check_model(const Config& config, const fs::path& out_dir, bool must_predict, Log& log) {
   const model::ModelFolder folder = model::open_model(find_model(config.embed.model, out_dir));
   ranking_of(config, folder);
   if (folder.config.token_mask_sha256 &&
@@ -61,6 +62,10 @@ std::string check_model(const Config& config, const fs::path& out_dir, Log& log)
                 {.file = folder.path.string(),
                  .expected = packaged_token_set().mask_sha256,
                  .found = *folder.config.token_mask_sha256});
+  }
+  const bool predicts = folder.config.head_target.has_value();
+  if (must_predict || predicts) {
+    class_named(head_of(folder).target, config.saliency.saliency_class);
   }
   const std::string note = model::untrained_note(folder.card);
   if (!note.empty()) {
@@ -76,7 +81,7 @@ std::string check_model(const Config& config, const fs::path& out_dir, Log& log)
     log.say(Level::Normal, choice.note);
   }
   precision_of(config.resources.precision, at::Device(choice.name));
-  return choice.name;
+  return {.device = choice.name, .predicts = predicts};
 }
 
 }  // namespace slim::pipelines

@@ -44,7 +44,8 @@ struct SaliencyOptions {
     visit("saliency_spaces", &SaliencyOptions::saliency_spaces,
           "slim, and source for a map in the run's own grid too, where the transform is known");
     visit("saliency_steps", &SaliencyOptions::saliency_steps,
-          "steps of integrated gradients (default: tiny 12, base 32; doubled up to 128 while incomplete)");
+          "steps of integrated gradients, exactly (default: tiny 12, base 32, doubled up to 128 while "
+          "incomplete)");
     visit("saliency_clips", &SaliencyOptions::saliency_clips, "most clips of a run, evenly spaced");
     visit("saliency_class", &SaliencyOptions::saliency_class,
           "class whose logit is explained (empty: the predicted one; of two classes the second)");

@@ -14,6 +14,7 @@
 #include "pipelines/model_choice.h"
 #include "pipelines/prep.h"
 #include "pipelines/resources.h"
+#include "pipelines/saliency.h"
 #include "pipelines/stages.h"
 #include "pipelines/stop_signal.h"
 #include "preproc/lattice.h"
@@ -35,6 +36,7 @@ bids::HeaderFacts facts_of_header(const fs::path& image) {
 /// Values that can be judged without looking at the data. Error SB1002.
 void check_settings(const Config& config) {
   preproc::check_options(config.prep);
+  check_saliency(config.saliency);
   const ResourceOptions& resources = config.resources;
   for (const auto& [flag, value] :
        {std::pair("--nprocs", resources.nprocs), std::pair("--runs-at-once", resources.runs_at_once),
@@ -88,6 +90,42 @@ nlohmann::json config_fact(const std::vector<Field>& fields, const Origins& orig
   nlohmann::json config = fields_to_json(fields);
   config.erase("run");
   return {{"config", std::move(config)}, {"origins", origins}};
+}
+
+bool has_stage(const std::vector<const StageEntry*>& stages, std::string_view name) {
+  return std::any_of(stages.begin(), stages.end(),
+                     [&](const StageEntry* stage) { return stage->name == name; });
+}
+
+/// The stages of the call and the device that they use. Without --stages a model that predicts something is
+/// also asked to, and to say why.
+struct Plan {
+  std::vector<const StageEntry*> stages;
+  std::string device = "cpu";
+};
+
+Plan plan_of(const Config& config, const fs::path& out_dir, Log& log) {
+  Plan plan{.stages = chosen_stages(config.run.stages)};
+  const bool predicts = has_stage(plan.stages, "predict") || has_stage(plan.stages, "saliency");
+  const bool needs_model = predicts || has_stage(plan.stages, "embed");
+  if (!needs_model || (config.run.dry_run && config.embed.model.empty())) {
+    return plan;
+  }
+  const CheckedModel model = check_model(config, out_dir, predicts, log);
+  plan.device = model.device;
+  if (config.run.stages.empty() && model.predicts) {
+    plan.stages = chosen_stages({"prep", "embed", "predict", "saliency"});
+  }
+  return plan;
+}
+
+/// The stages with prep before them.
+std::vector<const StageEntry*> with_prep(const std::vector<const StageEntry*>& stages) {
+  std::vector<std::string> names{"prep"};
+  for (const StageEntry* stage : stages) {
+    names.emplace_back(stage->name);
+  }
+  return chosen_stages(names);
 }
 
 bool lacks_clip_store(const std::vector<bids::BoldRun>& runs, const fs::path& out_dir) {
@@ -154,7 +192,6 @@ int run_participant(ParticipantCall call, Log& log) {
   check_settings(call.config);
   const ProgressStyle progress =
       progress_style(call.config.report.progress, log.json() || log.level() == Level::Quiet);
-  std::vector<const StageEntry*> chosen = chosen_stages(call.config.run.stages);
   Limit threads = detect_threads();
   if (call.config.resources.nprocs) {
     threads = {*call.config.resources.nprocs, "--nprocs"};
@@ -167,10 +204,7 @@ int run_participant(ParticipantCall call, Log& log) {
     }
   }
   bids::check_output_place(call.bids_dir, call.out_dir);
-  const bool embeds =
-      std::any_of(chosen.begin(), chosen.end(), [](const StageEntry* s) { return s->name == "embed"; });
-  const std::string device =
-      embeds && !call.config.run.dry_run ? check_model(call.config, call.out_dir, log) : "cpu";
+  auto [chosen, device] = plan_of(call.config, call.out_dir, log);
   const bids::RunSearch search = bids::find_bold_runs(request_of(call, static_cast<int>(threads.value)));
   for (const std::string& warning : search.warnings) {
     log.warn(warning);
@@ -182,7 +216,7 @@ int run_participant(ParticipantCall call, Log& log) {
   check_memory(search.runs, call.config, memory);
   if (chosen.front()->name != "prep" && lacks_clip_store(search.runs, call.out_dir)) {
     log.say(Level::Normal, "some runs have no clip store yet: stage prep is done first");
-    chosen = chosen_stages({"prep", "embed"});
+    chosen = with_prep(chosen);
   }
 
   bids::DatasetFacts facts = bids::facts_from_inputs(search.inputs);

@@ -7,6 +7,7 @@
 
 #include "bids/bids_dataset.h"
 #include "bids/fingerprint.h"
+#include "bids/motion.h"
 #include "clips/clip_store.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
@@ -102,6 +103,9 @@ std::vector<bids::DerivativeFile> files_of(const bids::BoldRun& run, preproc::Pr
       sidecar("Run packed for the model: float16 z-scores of the brain tokens (docs/files-on-disk.md).");
   store["RepetitionTime"] = std::stod(prepared.metadata.at("repetition_time_s"));
   nlohmann::json qc = preproc::to_json(prepared.qc);
+  for (const auto& [name, value] : bids::motion_numbers(run)) {
+    qc[name] = value;
+  }
   qc["Slimbrain"] = block;
   qc["warnings"] = prepared.warnings;
   files.push_back(

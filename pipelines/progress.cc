@@ -143,12 +143,9 @@ std::string Progress::units_line() const {
 }
 
 std::string Progress::steps_line() const {
-  const std::string counts =
-      " " + std::to_string(steps_done_) + "/" + std::to_string(steps_) + "  " + status_;
-  // The bar gives way to the words.
-  const size_t words = stage_.size() + counts.size() + 4;
-  const size_t width = std::clamp<size_t>(terminal_width() - std::min(terminal_width(), words), 6, 24);
-  return stage_ + " " + bar(static_cast<double>(steps_done_) / static_cast<double>(steps_), width) + counts;
+  // Short, so that the words fit on a line of 80.
+  return stage_ + " " + bar(static_cast<double>(steps_done_) / static_cast<double>(steps_), 10) + " " +
+         std::to_string(steps_done_) + "/" + std::to_string(steps_) + "  " + status_;
 }
 
 void Progress::redraw() {

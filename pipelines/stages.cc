@@ -8,17 +8,26 @@
 #include "core/error.h"
 #include "core/nearest.h"
 #include "pipelines/embed.h"
+#include "pipelines/evaluate.h"
+#include "pipelines/finetune.h"
+#include "pipelines/predict.h"
 #include "pipelines/prep.h"
 #include "pipelines/pretrain.h"
+#include "pipelines/saliency.h"
 
 namespace slim::pipelines {
 namespace {
 
-constexpr std::array kStages{StageEntry{"prep", "BOLD runs to clip stores on the SLIM grid", run_prep},
-                             StageEntry{"embed", "clip stores to embeddings", run_embed}};
+constexpr std::array kStages{
+    StageEntry{"prep", "BOLD runs to clip stores on the SLIM grid", run_prep},
+    StageEntry{"embed", "clip stores to embeddings", run_embed},
+    StageEntry{"predict", "clip stores to predictions of the model's head", run_predict},
+    StageEntry{"saliency", "which voxels the predictions came from", run_saliency}};
 constexpr std::array kGroupStages{
     GroupStageEntry{"index", "list of the clip stores", run_index},
     GroupStageEntry{"pretrain", "clip stores to a model", run_pretrain},
+    GroupStageEntry{"finetune", "a model to one that predicts a target", run_finetune},
+    GroupStageEntry{"evaluate", "how well a model predicts a target, beside baselines", run_evaluate},
     GroupStageEntry{"aggregate", "tables of all runs: completeness, QC, embeddings", run_aggregate}};
 
 template <class Entry>

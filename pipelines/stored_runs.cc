@@ -86,6 +86,10 @@ std::vector<StoredRun> stored_runs(const std::vector<OutputFolder>& folders) {
         run_of(file.name).embeddings[*desc] = file.path;
       } else if (file.name.suffix == "qc" && file.name.extension == ".json") {
         run_of(file.name).qc = file.path;
+      } else if (file.name.suffix == "predictions" && file.name.extension == ".tsv") {
+        run_of(file.name).predictions[*desc] = file.path;
+      } else if (file.name.suffix == "boldmap" && file.name.extension == ".nii.gz") {
+        run_of(file.name).saliency.push_back(file.path);
       }
     }
     for (const auto& [unit, failures] : failures_in(folder.root)) {

@@ -21,10 +21,12 @@ struct OutputFolder {
 struct StoredRun {
   std::string dataset;  // name of its output folder
   std::filesystem::path root;
-  bids::BidsName name;                              // raw entities, suffix bold
-  std::string store;                                // clip store, relative path; empty when there is none
-  std::map<std::string, std::string> embeddings{};  // model label -> relative path of the table
-  std::string qc{};                                 // relative path; empty when there is none
+  bids::BidsName name;                               // raw entities, suffix bold
+  std::string store;                                 // clip store, relative path; empty when there is none
+  std::map<std::string, std::string> embeddings{};   // model label -> relative path of the table
+  std::string qc{};                                  // relative path; empty when there is none
+  std::map<std::string, std::string> predictions{};  // target label -> relative path of the table
+  std::vector<std::string> saliency{};               // relative paths of the maps
   std::map<std::string, std::string> failures{};  // stage -> reason, from the latest run record that tried it
 
   std::string unit() const;  // sub-01_task-rest_run-1

@@ -94,43 +94,71 @@ std::vector<SplitItem> items_of(const Problem& problem, const Parts& parts) {
   return items;
 }
 
-}  // namespace
-
-Predictions cross_predict(const FeatureTable& features, const Problem& problem, const FitOptions& options) {
-  std::map<std::string, size_t> place;
-  for (size_t i = 0; i < features.keys.size(); ++i) {
-    if (!place.try_emplace(features.keys[i], i).second) {
-      throw Error(message::kBug, "two rows of features for " + features.keys[i]);
+/// Features by participant.
+class Rows {
+ public:
+  explicit Rows(const FeatureTable& features) : features_(features) {
+    for (size_t i = 0; i < features.keys.size(); ++i) {
+      if (!place_.try_emplace(features.keys[i], i).second) {
+        throw Error(message::kBug, "two rows of features for " + features.keys[i]);
+      }
+    }
+    if (features.values.size() != features.keys.size() * static_cast<size_t>(features.columns)) {
+      throw Error(message::kBug, "a table of features has a wrong number of values");
     }
   }
-  if (features.values.size() != features.keys.size() * static_cast<size_t>(features.columns)) {
-    throw Error(message::kBug, "a table of features has a wrong number of values");
-  }
-  const auto gather = [&](const std::vector<const SplitRow*>& rows) {
+  int64_t columns() const { return features_.columns; }
+  bool has(const std::string& key) const { return place_.contains(key); }
+  /// [rows, columns]
+  std::vector<double> gather(const std::vector<const SplitRow*>& rows) const {
     std::vector<double> values;
     for (const SplitRow* row : rows) {
       const auto first =
-          features.values.begin() + static_cast<std::ptrdiff_t>(place.at(row->key)) * features.columns;
-      values.insert(values.end(), first, first + features.columns);
+          features_.values.begin() + static_cast<std::ptrdiff_t>(place_.at(row->key)) * features_.columns;
+      values.insert(values.end(), first, first + features_.columns);
     }
     return values;
-  };
+  }
+
+ private:
+  const FeatureTable& features_;
+  std::map<std::string, size_t> place_;
+};
+
+LinearFit fit_parts(const Rows& rows, const Problem& problem, const Parts& parts, const FitOptions& options) {
   constexpr int kInnerFolds = 5;
+  const std::vector<double> fitted = rows.gather(parts.fitted);
+  const std::vector<int> folds = inner_folds(items_of(problem, parts), kInnerFolds, problem.splits.seed);
+  return fit_linear({fitted, rows.columns()}, {problem.classes(), parts.truth}, folds, options);
+}
+
+}  // namespace
+
+Predictions cross_predict(const FeatureTable& features, const Problem& problem, const FitOptions& options) {
+  const Rows rows(features);
   return predict_all(
-      problem, [&](const std::string& key) { return place.contains(key); },
+      problem, [&](const std::string& key) { return rows.has(key); },
       [&](const Parts& parts) {
-        const std::vector<double> fitted = gather(parts.fitted), tested = gather(parts.tested);
-        const std::vector<int> folds =
-            inner_folds(items_of(problem, parts), kInnerFolds, problem.splits.seed);
-        const LinearFit fit =
-            fit_linear({fitted, features.columns}, {problem.classes(), parts.truth}, folds, options);
+        const LinearFit fit = fit_parts(rows, problem, parts, options);
+        const std::vector<double> tested = rows.gather(parts.tested);
         const Matrix output = predict_linear(fit, {tested, features.columns});
-        std::vector<std::vector<double>> rows;
+        std::vector<std::vector<double>> outputs;
         for (int64_t i = 0; i < output.rows; ++i) {
-          rows.emplace_back(output.row(i), output.row(i) + output.columns);
+          outputs.emplace_back(output.row(i), output.row(i) + output.columns);
         }
-        return rows;
+        return outputs;
       });
+}
+
+LinearFit fit_hold_out(const FeatureTable& features, const Problem& problem, const FitOptions& options) {
+  if (problem.splits.folds > 0) {
+    throw Error(message::kBug, "a fit of a hold-out was asked for folds");
+  }
+  const Rows rows(features);
+  const Parts parts =
+      parts_of(problem, problem.splits, [&](const std::string& key) { return rows.has(key); });
+  check_training(problem, parts, 0);
+  return fit_parts(rows, problem, parts, options);
 }
 
 Predictions cross_predict_baseline(const Problem& problem) {

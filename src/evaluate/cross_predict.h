@@ -38,7 +38,11 @@ struct FeatureTable {
 Predictions cross_predict(const FeatureTable& features, const Problem& problem,
                           const FitOptions& options = {});
 
-/// The same for the row `majority` or `mean`.
+/// The fit behind it for a hold-out: of all training and validation participants with features and a truth.
+/// Error SB9001 for folds, else as above.
+LinearFit fit_hold_out(const FeatureTable& features, const Problem& problem, const FitOptions& options = {});
+
+/// Predictions of the row `majority` or `mean`, as cross_predict.
 Predictions cross_predict_baseline(const Problem& problem);
 
 /// The problem with its labels shuffled among participants of equal `stratify` (permutation number `index`).

@@ -40,7 +40,11 @@ ModelTuning tuning_from(const json& object, const fs::path& file) {
                      .clips = reader.integer("clips", 1, kMostCounted),
                      .epochs = reader.integer("epochs", 0, kMostCounted),
                      .best_epoch = reader.integer("best_epoch", 0, kMostCounted),
-                     .lambda_per_column = reader.number("lambda_per_column")};
+                     .lambda_per_column = reader.number("lambda_per_column"),
+                     .metric = reader.text("metric")};
+  if (!reader.is_null("score")) {
+    tuning.score = reader.number("score");
+  }
   reader.finish();
   return tuning;
 }
@@ -92,7 +96,9 @@ std::string card_text(const ModelCard& card) {
                       {"clips", tuning.clips},
                       {"epochs", tuning.epochs},
                       {"best_epoch", tuning.best_epoch},
-                      {"lambda_per_column", tuning.lambda_per_column}};
+                      {"lambda_per_column", tuning.lambda_per_column},
+                      {"metric", tuning.metric},
+                      {"score", nullable(tuning.score)}};
   }
   return pretty(json);
 }

@@ -80,6 +80,8 @@ struct ModelTuning {
   int64_t participants = 0, runs = 0, clips = 0;  // learnt from
   int64_t epochs = 0, best_epoch = 0;             // of finetune, counted from 1; 0 for linear
   double lambda_per_column = 0;                   // of linear; 0 for finetune
+  std::string metric{};                           // what was best, on whom: inner_folds_log_loss, ...
+  std::optional<double> score{};                  // its value; absent where there was nobody to judge by
 };
 
 /// model.json: what is known about this very model.

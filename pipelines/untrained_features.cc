@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "pipelines/untrained_features.h"
+
+#include <ATen/Parallel.h>
+
+#include <charconv>
+
+#include "core/error.h"
+#include "core/slim_grid.h"
+#include "model/device/device.h"
+#include "model/initialise.h"
+#include "pipelines/loaded_model.h"
+
+namespace slim::pipelines {
+namespace {
+
+constexpr uint64_t kSeed = 1;
+
+/// The frames of a clip from the text of an embedding table ("0-4,35-39"). Error SB2003 for another text.
+clips::ClipFrames frames_from(const std::string& text) {
+  clips::ClipFrames clip;
+  int64_t total = 0;
+  const char *next = text.data(), *end = next + text.size();
+  while (next < end) {
+    clips::Window window;
+    const auto first = std::from_chars(next, end, window.first);
+    if (first.ec != std::errc() || first.ptr == end || *first.ptr != '-') {
+      break;
+    }
+    const auto last = std::from_chars(first.ptr + 1, end, window.last);
+    if (last.ec != std::errc() || window.last < window.first) {
+      break;
+    }
+    ++window.last;
+    total += window.last - window.first;
+    clip.push_back(window);
+    next = last.ptr < end && *last.ptr == ',' ? last.ptr + 1 : last.ptr;
+  }
+  if (next != end || total != kClipFrames) {
+    throw Error(message::kBadTable, "The frames of a clip in a table of embeddings are none.",
+                {.expected = "40 frames as first-last,first-last,...", .found = text});
+  }
+  return clip;
+}
+
+LoadedModel untrained_model(const GroupJob& job, const model::ModelFolder& folder,
+                            const std::string& background) {
+  const at::Device device(model::resolve_device(job.config.resources.device).name);
+  const at::ScalarType dtype = precision_of(job.config.resources.precision, device);
+  model::HieraEncoder encoder(folder.config.encoder);
+  model::init_parameters(encoder, kSeed);
+  encoder->eval();
+  encoder->to(device, dtype);
+  return {.folder = folder,
+          .encoder = std::move(encoder),
+          .background = model::background_from(background),
+          .device = device,
+          .dtype = dtype,
+          .batch = job.config.resources.batch_size.value_or(device.is_cuda() ? 16 : 1),
+          .ranking = {}};
+}
+
+}  // namespace
+
+EmbeddingFeatures untrained_features(const GroupJob& job, const model::ModelFolder& folder,
+                                     const EmbeddingFeatures& trained) {
+  at::set_num_threads(job.threads);
+  const LoadedModel model = untrained_model(job, folder, trained.background);
+  EmbeddingFeatures features{.columns = trained.columns,
+                             .ranker = trained.ranker,
+                             .background = trained.background,
+                             .run_of = trained.run_of,
+                             .frames = trained.frames,
+                             .values = {}};
+  Progress progress(job.log, job.progress, "evaluate");
+  for (size_t first = 0; first < trained.run_of.size();) {
+    const StoredRun& run = *trained.run_of[first];
+    std::vector<clips::ClipFrames> chosen;
+    for (size_t clip = first; clip < trained.run_of.size() && trained.run_of[clip] == &run; ++clip) {
+      chosen.push_back(frames_from(trained.frames[clip]));
+    }
+    const clips::ClipStore store = clips::ClipStore::open(run.root / run.store);
+    const auto rows = features_of(model, store, chosen, job.stop, [&](int64_t done, int64_t) {
+      progress.show(static_cast<int64_t>(first) + done, trained.clips(),
+                    "clips through an untrained encoder");
+    });
+    for (const std::vector<float>& row : rows) {
+      features.values.insert(features.values.end(), row.begin(), row.end());
+    }
+    first += chosen.size();
+  }
+  return features;
+}
+
+}  // namespace slim::pipelines
