@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+# Collects in BUNDLE what a machine with torch, CUDA, cmake and ninja lacks to build the GPU suite: nlohmann/json and the
+# sources of GoogleTest. The suite needs no other file: it computes what it compares with. Fails above 64 MiB.
+foreach(name BUNDLE JSON_INCLUDE JSON_CONFIG GTEST_SOURCES)
+  if(NOT ${name})
+    message(FATAL_ERROR "gpu_bundle: ${name} is not set")
+  endif()
+endforeach()
+file(REMOVE_RECURSE ${BUNDLE})
+file(COPY ${JSON_INCLUDE}/nlohmann DESTINATION ${BUNDLE}/include)
+file(COPY ${JSON_CONFIG}/ DESTINATION ${BUNDLE}/share/cmake/nlohmann_json)
+foreach(folder src include)
+  file(COPY ${GTEST_SOURCES}/googletest/${folder} DESTINATION ${BUNDLE}/googletest/googletest)
+endforeach()
+
+file(GLOB_RECURSE files ${BUNDLE}/*)
+set(bytes 0)
+foreach(file IN LISTS files)
+  file(SIZE ${file} size)
+  math(EXPR bytes "${bytes} + ${size}")
+endforeach()
+math(EXPR mebibytes "${bytes} >> 20")
+if(bytes GREATER 67108864)
+  message(FATAL_ERROR "gpu_bundle: ${mebibytes} MiB; at most 64 MiB are taken to a GPU machine")
+endif()
+list(LENGTH files count)
+message(STATUS "gpu_bundle: ${count} files, ${bytes} bytes in ${BUNDLE}")
