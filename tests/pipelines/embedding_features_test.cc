@@ -25,9 +25,9 @@ class Features : public ::testing::Test {
     call_.write("out/" + run.store, "store of " + unit);
     const std::string table = unit + "_desc-m_embedding";
     run.embeddings["m"] = table + ".tsv";
-    call_.write("out/" + table + ".tsv", "level\tclip\tdim_0000\tdim_0001\nclip\t0\t" + std::to_string(v) +
-                                             "\t1\nclip\t1\t" + std::to_string(v + 2) +
-                                             "\t3\nrun\tn/a\t7\t7\n");
+    call_.write("out/" + table + ".tsv", "level\tclip\tframes\tdim_0000\tdim_0001\nclip\t0\t0-39\t" +
+                                             std::to_string(v) + "\t1\nclip\t1\t40-79\t" +
+                                             std::to_string(v + 2) + "\t3\nrun\tn/a\tn/a\t7\t7\n");
     const nlohmann::json sidecar{
         {"Slimbrain",
          {{"Model", {{"WeightsSHA256", weights}}},
@@ -57,6 +57,7 @@ TEST_F(Features, AParticipantIsTheMeanOverAllItsClips) {
   const EmbeddingFeatures features = read();
   EXPECT_EQ(features.clips(), 6);
   EXPECT_EQ(features.run_of[3]->unit(), "sub-01_task-rest_run-2");
+  EXPECT_EQ(features.frames[3], "40-79");
   EXPECT_EQ(features.ranker, "all");
   const evaluate::FeatureTable table = features.means(participant_key);
   EXPECT_EQ(table.keys, (std::vector<std::string>{"slimbrain/sub-01", "slimbrain/sub-02"}));
@@ -89,9 +90,10 @@ TEST_F(Features, StaleTablesOtherRankersAndBrokenNumbersAreRefused) {
   EXPECT_EQ(code(), "SB4002");
   add("sub-03_task-rest", 1);
   call_.write("out/sub-03_task-rest_desc-m_embedding.tsv",
-              "level\tclip\tdim_0000\tdim_0001\nclip\t0\tn/a\t1\n");
+              "level\tclip\tframes\tdim_0000\tdim_0001\nclip\t0\t0-39\tn/a\t1\n");
   EXPECT_EQ(code(), "SB2003");
-  call_.write("out/sub-03_task-rest_desc-m_embedding.tsv", "level\tclip\tdim_0000\nclip\t0\t1\n");
+  call_.write("out/sub-03_task-rest_desc-m_embedding.tsv",
+              "level\tclip\tframes\tdim_0000\nclip\t0\t0-39\t1\n");
   EXPECT_EQ(code(), "SB2003") << "another width";
 }
 
