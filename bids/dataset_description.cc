@@ -349,6 +349,8 @@ missing and leaves the rest.
 | `sub-*/[ses-*/]func/*_desc-slimprep_clips.safetensors` | the run on the SLIM grid, ready for the model |
 | `sub-*/[ses-*/]func/*_desc-brain_mask.nii.gz` | voxels that carry signal, 96 x 96 x 96 at 2 mm |
 | `sub-*/[ses-*/]func/*_embedding.tsv` | embeddings: a row for each clip, the run's mean last |
+| `sub-*/[ses-*/]func/*_predictions.tsv` | predictions: a row for each clip, the run's last |
+| `sub-*/[ses-*/]func/*_stat-*_desc-*_boldmap.nii.gz`, `*_saliency.tsv` | where a prediction came from, by voxel and by region |
 | `descriptions.tsv` | meaning of the `desc-` labels |
 | `logs/` | a record of each call; nothing else here names times, hosts or users |
 
