@@ -48,7 +48,7 @@ masks = layout.get(suffix="mask", desc="brain", extension=".nii.gz")
 assert len(masks) == len(stores), (masks, stores)
 
 slim_affine = numpy.array([[-2, 0, 0, 94], [0, 2, 0, -114], [0, 0, 2, -76], [0, 0, 0, 1]], float)
-for path in out.rglob("*.nii.gz"):
+for path in out.rglob("*_res-slim_*.nii.gz"):
     image = nibabel.load(path)
     assert image.shape[:3] == (96, 96, 96), (path, image.shape)
     assert (image.affine == slim_affine).all(), (path, image.affine)
@@ -76,7 +76,7 @@ for store in stores:
         header = int.from_bytes(file.read(8), "little")
         assert (8 + header) % 4096 == 0, store
 
-for table in out.rglob("*_embedding.tsv"):
+for table in [*out.rglob("sub-*_embedding.tsv"), *out.rglob("sub-*_predictions.tsv"), *out.rglob("sub-*_saliency.tsv")]:
     columns = table.read_text().splitlines()[0].split("\t")
     sidecar = json.loads(table.with_suffix(".json").read_text())
     for column in columns:
