@@ -95,8 +95,8 @@ class ThreadsOf {
 
 std::string status_of(const train::TrainingProgress& now, const std::string& things) {
   char text[160];
-  std::snprintf(text, sizeof text, "loss %.3g, lr %.1e, %.3g %s/s, %s left", now.loss, now.rate,
-                now.clips_per_s, things.c_str(), duration(now.seconds_left).c_str());
+  std::snprintf(text, sizeof text, "loss %.3g, %s left, lr %.1e, %.2g %s/s", now.loss,
+                duration(now.seconds_left).c_str(), now.rate, now.clips_per_s, things.c_str());
   return text;
 }
 
@@ -166,6 +166,7 @@ std::vector<std::vector<clips::ClipFrames>> ranked_cohort(
     const GroupJob& job, Progress& progress, const Cohort& cohort, const std::vector<size_t>& runs,
     CohortMatrices& matrices, const WindowRanking& ranking, const fs::path& work) {
   create_folder(work / "windows");
+  const ThreadsOf threads(job.config.train);
   std::vector<std::vector<clips::ClipFrames>> chosen;
   for (const size_t run : runs) {
     if (job.stop) {
