@@ -114,6 +114,8 @@ int run_program(int argc, char** argv) {
       ->check(CLI::Range(-1.0, 10.0));
   app.add_option("--age-effect", options.age_effect, "amplitude gained per 25 years over 45")
       ->check(CLI::Range(-1.0, 1.0));
+  app.add_option("--loss", options.loss, "share of the signal that patients lose in the left temporal lobe")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_option("--variation", options.variation, "how much brains differ; 0: not at all")
       ->check(CLI::Range(0.0, 2.0));
   app.add_option("--task", options.task, "task label")->check([](const std::string& label) {

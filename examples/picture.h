@@ -11,6 +11,7 @@ namespace slim::toy {
 
 /// Red, green, blue, 0..1.
 using Colour = std::array<float, 3>;
+inline constexpr Colour kGround{0.06F, 0.07F, 0.09F}, kInk{0.86F, 0.88F, 0.90F}, kFaint{0.50F, 0.54F, 0.58F};
 
 /// A picture in memory; (0, 0) is the upper left pixel. Drawing outside it does nothing.
 class Picture {

@@ -316,6 +316,13 @@ Brain make_brain(Stream random, double variation) {
   return brain;
 }
 
+void weaken(Brain& brain, double share) {
+  for_each_voxel(brain.grid, [&](size_t at, const Point& voxel) {
+    const double inside_mm = kLossRadiusMm - distance(apply(brain.grid.scanner_from_voxel, voxel), kLossMm);
+    brain.bold[at] *= static_cast<float>(1.0 - share * ramp(inside_mm, 0.0, 4.0));
+  });
+}
+
 View view(const Brain& brain, const VoxelGrid& grid, const Affine& brain_from_scanner, Fields fields) {
   const Affine canvas_from_voxel =
       compose(inverse(brain.grid.scanner_from_voxel), compose(brain_from_scanner, grid.scanner_from_voxel));

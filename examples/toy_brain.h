@@ -31,6 +31,11 @@ inline constexpr std::array<Network, 5> kNetworks{{{"visual", {12.0, -82.0, 6.0}
 /// The network whose amplitude tells group and age.
 inline constexpr size_t kPlantedNetwork = 4;
 
+/// The place in the left temporal lobe where patients' BOLD signal is weak in every frame, as iron of an old
+/// bleed shortens T2*: a ball, wider than the network there.
+inline constexpr std::array<double, 3> kLossMm{-50.0, -20.0, -12.0};
+inline constexpr double kLossRadiusMm = 24.0;
+
 /// A participant's anatomy in MNI space on a 2 mm lattice large enough for head and brain, x fastest.
 struct Brain {
   image::VoxelGrid grid;
@@ -44,6 +49,9 @@ struct Brain {
 /// Grows a brain on the packaged brain mask. variation 0 is the average shape; 1 displaces it smoothly by 1-2
 /// mm and shades it; the stream says how.
 Brain make_brain(Stream random, double variation);
+
+/// Takes a share (0..1) of the BOLD signal of the ball at kLossMm away; the share fades over its outer 4 mm.
+void weaken(Brain& brain, double share);
 
 /// The part of a brain that a scanner sees: its fields at the voxels of a grid.
 struct View {

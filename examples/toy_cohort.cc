@@ -30,7 +30,8 @@ constexpr std::array<double, 3> kBoldLow{-96.0, -128.0, -86.0}, kBoldHigh{96.0, 
 constexpr const char* kReadme = R"(# Toy cohort
 
 Synthetic brains with known signals, made by `make_toy_dataset` of slimbrain to try programs on; no person was scanned.
-The amplitude of the left temporal network depends on `group` and `age` (participants.tsv). A bright ball at
+The amplitude of the left temporal network depends on `group` and `age` (participants.tsv); where asked for, patients also
+lose a share of the signal around it. A bright ball at
 MNI (-34, 30, 30) mm marks the left hemisphere. The whole truth lies in the cohort's `sourcedata/truth`.
 )";
 
@@ -51,7 +52,8 @@ void write_json(const fs::path& path, const ordered_json& content) {
   write_text(path, content.dump(2) + "\n");
 }
 
-/// Writes an image as NAME.nii.gz. Noise does not compress: the quickest level makes hardly larger files, four times faster.
+/// Writes an image as NAME.nii.gz. Noise does not compress: the quickest level makes hardly larger files,
+/// four times faster.
 void write_image(const fs::path& folder, const std::string& name, const image::VoxelGrid& grid,
                  const std::vector<float>& values, image::WriteOptions options) {
   options.gzip_level = 1;
@@ -98,6 +100,7 @@ Table participants_table(const std::vector<Participant>& people, bool with_truth
   }
   if (with_truth) {
     table.cell("planted_amplitude");
+    table.cell("signal_loss");
   }
   table.end_line();
   for (const Participant& person : people) {
@@ -107,6 +110,7 @@ Table participants_table(const std::vector<Participant>& people, bool with_truth
     table.cell(person.group);
     if (with_truth) {
       table.cell(person.planted);
+      table.cell(person.loss);
     }
     table.end_line();
   }
@@ -121,8 +125,12 @@ void write_participants(const fs::path& root, const std::vector<Participant>& pe
        {"sex",
         {{"Description", "Sex of the invented participant"}, {"Levels", {{"F", "female"}, {"M", "male"}}}}},
        {"group",
-        {{"Description", "Decides, with age, how strongly the left temporal network oscillates"},
-         {"Levels", {{"control", "plain amplitude"}, {"patient", "amplitude times 1 + effect"}}}}}});
+        {{"Description",
+          "Decides, with age, how strongly the left temporal network oscillates, and whether signal is lost "
+          "there"},
+         {"Levels",
+          {{"control", "plain amplitude, no loss"},
+           {"patient", "amplitude times 1 + effect, the share `loss` of the signal is lost"}}}}}});
 }
 
 }  // namespace
@@ -141,6 +149,7 @@ ordered_json Options::science() const {
           {"effect", effect},
           {"age_effect", age_effect},
           {"variation", variation},
+          {"loss", loss},
           {"seed", seed},
           {"orientation", orientation},
           {"form", form},
@@ -158,6 +167,7 @@ Participant make_participant(const Options& options, int64_t index) {
   person.age = 20 + static_cast<int>(random.bounded(51));
   person.planted = std::max(0.0, (1.0 + (person.group == "patient" ? options.effect : 0.0)) *
                                      (1.0 + options.age_effect * (person.age - 45) / 25.0));
+  person.loss = person.group == "patient" ? options.loss : 0.0;
   const auto around = [&](double width) { return width * (2.0 * random.uniform() - 1.0); };
   person.mni_from_t1w = similarity({around(0.1), around(0.05), around(0.05)}, 1.0 + around(0.05),
                                    {around(4.0), around(6.0), around(6.0)});
@@ -341,7 +351,10 @@ void write_courses(const fs::path& path, const std::vector<Activity>& activity) 
 }  // namespace
 
 void write_participant(const Options& options, const Participant& person, const fs::path& root) {
-  const Brain brain = make_brain(Stream(options.seed, "toy-brain", 0, person.index), options.variation);
+  Brain brain = make_brain(Stream(options.seed, "toy-brain", 0, person.index), options.variation);
+  if (person.loss > 0.0) {
+    weaken(brain, person.loss);
+  }
   const fs::path derivative = options.raw() ? root / "derivatives" / "toyprep" : root;
   const uint64_t first = options.sessions == 0 ? 0 : 1;
   for (uint64_t session = first;
@@ -375,6 +388,14 @@ void write_truth(const Options& options, const std::vector<Participant>& people,
   const View seen = view(average, grid, kIdentity, Fields::Bold);
   write_image(folder, "networks", grid, std::vector<float>(seen.network.begin(), seen.network.end()),
               {.as_uint8 = true});
+  Brain weak = average;
+  weaken(weak, 1.0);  // what fades by half or more is the region
+  const View left = view(weak, grid, kIdentity, Fields::Bold);
+  std::vector<float> lost(seen.bold.size());
+  for (size_t at = 0; at < lost.size(); ++at) {
+    lost[at] = seen.depth_mm[at] > 0.0F && left.bold[at] <= 0.5F * seen.bold[at] ? 1.0F : 0.0F;
+  }
+  write_image(folder, "signal_loss", grid, lost, {.as_uint8 = true});
   ordered_json poses, networks = ordered_json::array();
   for (const Participant& person : people) {
     poses[person.label] = person.mni_from_t1w;
@@ -388,11 +409,20 @@ void write_truth(const Options& options, const std::vector<Participant>& people,
                         {"planted", i == kPlantedNetwork}});
   }
   write_text(folder / "truth.tsv", participants_table(people, true).text());
-  write_json(folder / "truth.json", {{"options", options.science()},
-                                     {"networks", networks},
-                                     {"landmark_mm", kLandmarkMm},
-                                     {"landmark_radius_mm", kLandmarkRadiusMm},
-                                     {"mni_from_t1w", poses}});
+  write_json(folder / "truth.json",
+             {{"options", options.science()},
+              {"networks", networks},
+              {"signal_loss",
+               {{"Description",
+                 "Ball of the left temporal lobe where the BOLD signal of patients is lower by "
+                 "the share, in every frame, as after an old bleed whose iron shortens T2*; "
+                 "the share fades over the outer 4 mm; signal_loss.nii.gz: half of it and more"},
+                {"centre_mm", kLossMm},
+                {"radius_mm", kLossRadiusMm},
+                {"share", options.loss}}},
+              {"landmark_mm", kLandmarkMm},
+              {"landmark_radius_mm", kLandmarkRadiusMm},
+              {"mni_from_t1w", poses}});
 }
 
 }  // namespace slim::toy

@@ -142,6 +142,47 @@ TEST(ToyDataset, PlantsTheEffectInOneNetworkAlone) {
   EXPECT_GT(power, 0.1);
 }
 
+TEST(ToyDataset, TakesSignalAwayInTheMarkedRegionOfPatientsAlone) {
+  const TempFolder folder;
+  std::vector<Series> whole, lost;
+  for (const char* loss : {"0", "0.3"}) {
+    const fs::path toy = folder / (std::string("toy") + loss);
+    ASSERT_EQ(make_toy(toy, {"--subjects", "2", "--frames", "2", "--form", "mni", "--loss", loss}).exit_code,
+              0);
+    for (const char* label : {"01", "02"}) {
+      const std::string person = std::string("sub-") + label;
+      const std::string name = person + "/func/" + person + kMniBold.substr(kMniBold.find("_task"));
+      (std::string(loss) == "0" ? whole : lost).push_back(read_series(toy / name));
+    }
+  }
+  const Series region = read_series(folder / "toy0.3/sourcedata/truth/signal_loss.nii.gz");
+  EXPECT_EQ(largest_difference(whole[0], lost[0]), 0.0F);  // a control
+  double before = 0.0, after = 0.0, voxels = 0.0, largest_elsewhere = 0.0;
+  const image::Affine& mm_from_voxel = region.grid.scanner_from_voxel;
+  for (size_t at = 0; at < region.values.size(); ++at) {
+    const auto x = static_cast<int64_t>(at) % region.grid.size[0],
+               y = static_cast<int64_t>(at) / region.grid.size[0] % region.grid.size[1],
+               z = static_cast<int64_t>(at) / (region.grid.size[0] * region.grid.size[1]);
+    const auto mm =
+        image::apply(mm_from_voxel, {static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)});
+    const double away = std::hypot(mm[0] - toy::kLossMm[0], mm[1] - toy::kLossMm[1], mm[2] - toy::kLossMm[2]);
+    const auto old_value = static_cast<double>(whole[1].values[at]),
+               value = static_cast<double>(lost[1].values[at]);
+    if (away >= toy::kLossRadiusMm) {
+      largest_elsewhere = std::max(largest_elsewhere, std::abs(old_value - value));
+      EXPECT_EQ(region.values[at], 0.0F);
+    } else if (region.values[at] != 0.0F && away < toy::kLossRadiusMm - 5.0) {
+      before += old_value;
+      after += value;
+    }
+    voxels += static_cast<double>(region.values[at]);
+  }
+  EXPECT_EQ(largest_elsewhere, 0.0);
+  EXPECT_NEAR(after / before, 0.7, 0.01);
+  EXPECT_GT(voxels, 3000.0);
+  EXPECT_LT(voxels, 0.03 * 235818);
+}
+
 TEST(ToyDataset, GivesTheSameBytesForTheSameSeedOnAnyNumberOfThreads) {
   const TempFolder folder;
   const std::vector<std::string> small{"--subjects", "3", "--frames",       "4",
