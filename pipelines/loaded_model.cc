@@ -20,7 +20,9 @@ namespace slim::pipelines {
 
 WindowRanking ranking_of(const Config& config, const model::ModelFolder& folder) {
   const std::optional<model::Stage1Config>& stage1 = folder.config.stage1;
+  // A head says most about clips chosen as those that it learnt from.
   const std::string ranker = !config.embed.ranker.empty() ? config.embed.ranker
+                             : folder.card.tuning         ? folder.card.tuning->ranker
                              : stage1                     ? "mutual_source"
                                                           : "all";
   if (config.train.seed < 0) {
