@@ -1,12 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pre-training from the command line: what is learnt, stopped, continued and refused.
 #include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <csignal>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "bids/tsv.h"
+#include "clips/clip_store.h"
 #include "core/atomic_file.h"
 #include "tests/cli/toy.h"
 
@@ -37,14 +43,26 @@ const Prepared& prepared() {
 class Pretrain : public ::testing::Test {
  protected:
   void SetUp() override { fs::copy(prepared().out, out_, fs::copy_options::recursive); }
-  ProgramResult pretrain(std::vector<std::string> extra = {}, const ProgramOptions& options = {}) {
-    std::vector<std::string> words{"-",        out_,       "group",        "--stages", "pretrain",
-                                   "--preset", "tiny",     "--model-name", "ours",     "--nprocs",
-                                   "2",        "--device", "cpu"};
+  /// Stage 2 alone.
+  ProgramResult pretrain(std::vector<std::string> extra = {}, ProgramOptions options = {}) {
+    options.environment["OMP_WAIT_POLICY"] = "passive";  // busy machines take ten times as long otherwise
+    std::vector<std::string> words{"-",    out_,           "group", "--stages",        "pretrain", "--preset",
+                                   "tiny", "--model-name", name_,   "--stage1-epochs", "0",        "--nprocs",
+                                   "2",    "--device",     "cpu"};
     words.insert(words.end(), extra.begin(), extra.end());
     return slimbrain(words, options);
   }
+  /// Calls until a stopped training has left a checkpoint; whether it has.
+  bool interrupted(const std::vector<std::string>& extra) {
+    const fs::path checkpoint = out_ / "models/.training-ours/checkpoints/latest";
+    for (int wait = 500; wait < 200000 && !fs::exists(checkpoint) && !fs::exists(model_);
+         wait = 3 * wait / 2) {
+      pretrain(extra, {.signal_after = std::chrono::milliseconds(wait), .signal = SIGTERM});
+    }
+    return fs::exists(checkpoint);
+  }
   TempFolder folder_;
+  std::string name_ = "ours";
   fs::path out_ = folder_ / "out";
   fs::path model_ = out_ / "models/model-ours";
 };
@@ -87,16 +105,170 @@ TEST_F(Pretrain, AStoppedTrainingGoesOnToTheSameWeightsAndTheModelEmbeds) {
   EXPECT_EQ(bids::read_tsv(model_ / "history.tsv").rows.size(), 2u);
 }
 
-TEST_F(Pretrain, OtherSettingsThanTheCheckpointsAreNamed) {
-  fs::path checkpoint = out_ / "models/.training-ours/checkpoints/latest";
-  for (int wait = 3000; wait < 15000 && !fs::exists(checkpoint); wait += 1500) {
-    pretrain({"--epochs", "50"}, {.signal_after = std::chrono::milliseconds(wait), .signal = SIGTERM});
+TEST_F(Pretrain, KilledAtRandomMomentsTheSameCallEndsInTheSameWeights) {
+  const auto start = std::chrono::steady_clock::now();
+  const ProgramResult straight = pretrain({"--epochs", "2"});
+  ASSERT_EQ(straight.exit_code, 0) << straight.err;
+  const auto taken =
+      std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - start);
+  const std::string weights = read_text(model_ / "weights.safetensors");
+  std::mt19937 random(20260102);
+  int kills = 0;
+  for (int strike = 0; strike < 30 && kills < 4; ++strike) {
+    if (fs::exists(model_)) {  // it was faster than the strike: again from the front
+      EXPECT_EQ(read_text(model_ / "weights.safetensors"), weights);
+      fs::remove_all(model_);
+    }
+    const auto delay = std::chrono::milliseconds(random() % static_cast<unsigned>(taken.count()));
+    const ProgramResult result = pretrain({"--epochs", "2"}, {.signal_after = delay, .signal = SIGKILL});
+    ASSERT_TRUE(result.exit_code == 128 + SIGKILL || result.exit_code == 0) << result.err;
+    kills += result.exit_code == 128 + SIGKILL ? 1 : 0;
   }
-  ASSERT_TRUE(fs::exists(checkpoint));
-  const ProgramResult result = pretrain({"--epochs", "50", "--seed", "2"});
-  EXPECT_EQ(result.exit_code, 64) << result.err;
-  EXPECT_NE(result.err.find("SB1008"), std::string::npos);
-  EXPECT_NE(result.err.find("seed"), std::string::npos) << result.err;
+  EXPECT_EQ(kills, 4);
+  if (!fs::exists(model_)) {
+    const ProgramResult last = pretrain({"--epochs", "2"});
+    ASSERT_EQ(last.exit_code, 0) << last.err;
+  }
+  EXPECT_EQ(read_text(model_ / "weights.safetensors"), weights);
+  EXPECT_EQ(bids::read_tsv(model_ / "history.tsv").rows.size(), 2u);
+  const std::string metrics = read_text(model_ / "metrics.jsonl");
+  EXPECT_EQ(std::count(metrics.begin(), metrics.end(), '\n'), 4);
+}
+
+TEST_F(Pretrain, OtherSettingsThanTheCheckpointsAreNamedAndForceStartsAnew) {
+  ASSERT_TRUE(interrupted({"--epochs", "50"}));
+  for (const auto& [flag, value, sentence] :
+       {std::array{"--seed", "2", "has seed 1, this call has 2."},
+        {"--batch-size", "2", "has batch_size 1, this call has 2."},
+        {"--objective", "mae", "has objective jepa, this call has mae."}}) {
+    const ProgramResult result = pretrain({"--epochs", "50", flag, value});
+    EXPECT_EQ(result.exit_code, 64) << result.err;
+    EXPECT_NE(result.err.find("SB1008"), std::string::npos);
+    EXPECT_NE(result.err.find(sentence), std::string::npos) << result.err;
+  }
+  const ProgramResult forced = pretrain({"--epochs", "1", "--seed", "2", "--force"});
+  ASSERT_EQ(forced.exit_code, 0) << forced.err;
+  name_ = "fresh";
+  const ProgramResult fresh = pretrain({"--epochs", "1", "--seed", "2"});
+  ASSERT_EQ(fresh.exit_code, 0) << fresh.err;
+  name_ = "ours";
+  const std::string weights = read_text(model_ / "weights.safetensors");
+  EXPECT_TRUE(weights == read_text(out_ / "models/model-fresh/weights.safetensors"));
+  // A call that is refused has not thrown the model away.
+  EXPECT_EQ(pretrain({"--force", "--precision", "bf16"}).exit_code, 64);
+  EXPECT_TRUE(weights == read_text(model_ / "weights.safetensors"));
+}
+
+TEST_F(Pretrain, MoreMemoryOrLessGivesTheSameWeights) {
+  ASSERT_EQ(pretrain({"--epochs", "1"}).exit_code, 0);
+  name_ = "recomputed";
+  const ProgramResult shown = pretrain({"--epochs", "1", "--recompute", "--progress", "bar"});
+  ASSERT_EQ(shown.exit_code, 0) << shown.err;
+  EXPECT_TRUE(read_text(model_ / "weights.safetensors") ==
+              read_text(out_ / "models/model-recomputed/weights.safetensors"));
+  for (const char* part : {"\r", "[####", " 2/2 ", "loss ", " left, lr ", "clips/s"}) {
+    EXPECT_NE(shown.err.find(part), std::string::npos) << part << " is missing in the bar:\n" << shown.err;
+  }
+}
+
+TEST_F(Pretrain, ALossThatIsNotFiniteMakesNoModel) {
+  for (const fs::directory_entry& entry : fs::recursive_directory_iterator(out_)) {
+    if (!entry.path().string().ends_with("_clips.safetensors")) {
+      continue;
+    }
+    const clips::ClipStore store = clips::ClipStore::open(entry.path());
+    std::vector<uint16_t> bold(static_cast<size_t>(store.n_frames() * store.frame_values()));
+    store.read_frames(0, store.n_frames(), bold);
+    for (uint16_t& value : bold) {
+      value = value == 0 ? 0 : 0x7c00;  // infinite
+    }
+    const std::vector<uint8_t> valid(store.valid().begin(), store.valid().end());
+    const auto metadata = store.metadata();
+    clips::write_clip_store(
+        entry.path(), {.n_frames = store.n_frames(), .bold = bold, .valid = valid, .metadata = metadata});
+  }
+  const ProgramResult result = pretrain();
+  EXPECT_EQ(result.exit_code, 65) << result.err;
+  EXPECT_NE(result.err.find("SB4005: The loss or its gradient is not a finite number at step 1."),
+            std::string::npos)
+      << result.err;
+  EXPECT_NE(result.err.find("--force"), std::string::npos);
+  EXPECT_FALSE(fs::exists(model_));
+}
+
+// ---- full disk
+
+constexpr int kNoMount = 77;
+
+/// Mounts a memory file system that only this process and its programs see, as a user with no rights can.
+bool mount_disk(const fs::path& folder) {
+  const std::string user = "0 " + std::to_string(getuid()) + " 1",
+                    group = "0 " + std::to_string(getgid()) + " 1";
+  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
+    return false;
+  }
+  std::ofstream("/proc/self/setgroups") << "deny";
+  std::ofstream("/proc/self/uid_map") << user;
+  std::ofstream("/proc/self/gid_map") << group;
+  return mount("none", folder.c_str(), "tmpfs", 0, "size=512m,mode=777") == 0;
+}
+
+/// Leaves so many bytes free.
+void fill_up_to(const fs::path& folder, size_t room) {
+  const size_t free = fs::space(folder).available;
+  std::ofstream ballast(folder / "ballast", std::ios::binary);
+  const std::string block(65536, 'x');
+  for (size_t left = free; left >= room + block.size(); left -= block.size()) {
+    ballast << block;
+  }
+}
+
+TEST_F(Pretrain, AFullDiskAtACheckpointLeavesThePreviousOneToGoOnFrom) {
+  const std::vector<std::string> words{"--epochs", "2", "-d", "prepared=" + prepared().out.string()};
+  const fs::path disk = folder_ / "disk";
+  const auto empty_output = [&](const fs::path& out) {
+    fs::create_directory(out);
+    fs::copy(prepared().out / "dataset_description.json", out);
+    out_ = out;
+    model_ = out / "models/model-ours";
+  };
+  empty_output(folder_ / "plain");
+  ASSERT_EQ(pretrain(words).exit_code, 0);
+  const std::string weights = read_text(model_ / "weights.safetensors");
+  fs::create_directory(disk);
+  const pid_t child = fork();
+  if (child == 0) {
+    if (!mount_disk(disk)) {
+      _exit(kNoMount);
+    }
+    empty_output(disk / "out");
+    EXPECT_TRUE(interrupted(words));
+    const fs::path checkpoints = out_ / "models/.training-ours/checkpoints";
+    const auto before = tree_hashes(checkpoints, {});
+    const std::string latest = read_text(checkpoints / "latest");
+    fill_up_to(disk,
+               fs::file_size(checkpoints / latest.substr(0, latest.size() - 1) / "state.safetensors") / 2);
+    const ProgramResult full = pretrain(words);
+    EXPECT_EQ(full.exit_code, 74) << full.err;
+    EXPECT_NE(full.err.find("SB5002"), std::string::npos) << full.err;
+    EXPECT_NE(full.err.find("free some space"), std::string::npos) << full.err;
+    EXPECT_EQ(tree_hashes(checkpoints, {}), before);
+    EXPECT_FALSE(fs::exists(model_));
+    fs::remove(disk / "ballast");
+    const ProgramResult again = pretrain(words);
+    EXPECT_EQ(again.exit_code, 0) << again.err;
+    EXPECT_NE(again.err.find("going on after step"), std::string::npos) << again.err;
+    EXPECT_TRUE(read_text(model_ / "weights.safetensors") == weights);
+    std::fflush(nullptr);
+    _exit(HasFailure() ? 1 : 0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+  ASSERT_TRUE(WIFEXITED(status));
+  if (WEXITSTATUS(status) == kNoMount) {
+    GTEST_SKIP() << "this machine lets no user mount a memory file system";
+  }
+  EXPECT_EQ(WEXITSTATUS(status), 0);
 }
 
 TEST_F(Pretrain, MaskedReconstructionMakesAModelToo) {
