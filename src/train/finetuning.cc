@@ -11,6 +11,7 @@
 #include <cmath>
 
 #include "core/error.h"
+#include "model/device/upload.h"
 #include "model/initialise.h"
 
 namespace slim::train {
@@ -38,6 +39,10 @@ at::Tensor number_tensor(std::span<const double> values) {
   return numbers;
 }
 
+at::Tensor on_device_of(const at::Tensor& outputs, const at::Tensor& numbers) {
+  return model::upload(numbers.to(outputs.scalar_type()), outputs.device());
+}
+
 }  // namespace
 
 at::Tensor head_losses(const at::Tensor& outputs, std::span<const double> truth,
@@ -47,13 +52,14 @@ at::Tensor head_losses(const at::Tensor& outputs, std::span<const double> truth,
     throw Error(message::kBug, "Outputs of a head do not fit what is to be predicted.");
   }
   if (options.classes == 0) {
-    return (outputs.select(1, 0) - number_tensor(truth).to(outputs.options())).square();
+    return (outputs.select(1, 0) - on_device_of(outputs, number_tensor(truth))).square();
   }
   const at::Tensor weights = options.class_weights.empty()
                                  ? at::Tensor()
-                                 : number_tensor(options.class_weights).to(outputs.options());
-  return at::cross_entropy_loss(outputs, class_tensor(truth, options.classes).to(outputs.device()), weights,
-                                at::Reduction::None);
+                                 : on_device_of(outputs, number_tensor(options.class_weights));
+  return at::cross_entropy_loss(outputs,
+                                model::upload(class_tensor(truth, options.classes), outputs.device()),
+                                weights, at::Reduction::None);
 }
 
 Finetuning::Finetuning(const FinetuningOptions& options, model::HieraEncoder encoder, at::Device device,
