@@ -19,10 +19,10 @@ struct GroupTarget {
   std::string label;   // letters and digits of the column, for file names
   std::string column;  // as --target named it: COLUMN or FILE.tsv:COLUMN
   std::string units{}, description{};
-  std::vector<std::string> classes{};      // empty = numbers
-  bool by_session = false;                 // cases are sessions
-  std::map<std::string, double> value_of;  // by case: a number, or the index of a class
-  std::vector<std::string> missing{};      // cases without a value, sorted
+  std::vector<std::string> classes{};        // empty = numbers
+  bool by_session = false;                   // cases are sessions
+  std::map<std::string, double> value_of{};  // by case: a number, or the index of a class
+  std::vector<std::string> missing{};        // cases without a value, sorted
 
   /// Key of the case that a run belongs to.
   std::string case_of(const StoredRun& run) const;
