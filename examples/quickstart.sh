@@ -69,7 +69,7 @@ maps=("$out"/sub-*/func/*_stat-intgrad_desc-group_boldmap.nii.gz)
 
 echo "AUC of telling patients from controls (0.5: chance); by folds, over participants; labels were not seen in pre-training:"
 awk -F '\t' 'NR == 1 {for (i = 1; i <= NF; ++i) c[$i] = i; next}
-  $c["metric"] == "auc" && ($c["group"] == "all" || $c["group"] == "pretrained=true") {
+  $c["metric"] == "auc" && $c["value"] != "n/a" && ($c["group"] == "all" || $c["group"] == "pretrained=true") {
     printf "  %-14s %-18s %8s   %s to %s   n = %s\n", $c["method"], $c["group"], substr($c["value"], 1, 6),
       substr($c["ci_low"], 1, 6), substr($c["ci_high"], 1, 6), $c["n"]}' "$metrics"
 

@@ -18,8 +18,10 @@ namespace fs = std::filesystem;
 const std::string kRun = "sub-01_task-rest_space-MNI152NLin6Asym_res-slim_desc-";
 
 test::ProgramResult quickstart(const fs::path& work) {
-  return test::run_program(fs::path(SLIM_SOURCE_DIR) / "examples/quickstart.sh", {work.string()},
-                           {.environment = {{"SLIM_BIN", SLIM_BINARY_DIR "/bin"}}});
+  return test::run_program(
+      fs::path(SLIM_SOURCE_DIR) / "examples/quickstart.sh", {work.string()},
+      {.environment = {
+           {"SLIM_BIN", SLIM_BINARY_DIR "/bin"}, {"QUICKSTART_SUBJECTS", "16"}, {"QUICKSTART_EPOCHS", "1"}}});
 }
 
 /// The numbers of a text, separated by blanks; columns that are no number are left out.
@@ -55,35 +57,53 @@ double mean_around(const clips::ClipStore& store, const std::array<double, 3>& c
   return sum / count;
 }
 
-TEST(Quickstart, EmbedsTheCohortShowsItAndKeepsItAllOnASecondRun) {
-  const test::TempFolder folder;
-  const test::ProgramResult first = quickstart(folder / "work");
-  ASSERT_EQ(first.exit_code, 0) << first.out << first.err;
-  EXPECT_NE(first.out.find("UNTRAINED"), std::string::npos);
-  const fs::path func = folder / "work/out/sub-01/func";
-  for (const char* participant : {"sub-01", "sub-02", "sub-03", "sub-04"}) {
-    EXPECT_NE(first.out.find(std::string("\n  ") + participant + "  "), std::string::npos) << first.out;
+/// The value of a metric of a method among those that pre-training saw, in a table of metrics.
+double metric(const std::string& table, const std::string& method, const std::string& metric_name) {
+  for (size_t at = 0; at < table.size();) {
+    const size_t end = std::min(table.find('\n', at), table.size());
+    const std::string line = table.substr(at, end - at);
+    if (line.starts_with(method + "\t") &&
+        line.find("\tpretrained=true\t" + metric_name + "\t") != std::string::npos) {
+      return numbers_in(line).at(0);
+    }
+    at = end + 1;
   }
-  EXPECT_GT(fs::file_size(folder / "work/sub-01.png"), 50000u);
+  ADD_FAILURE() << "no " << metric_name << " of " << method;
+  return 0.0;
+}
 
+TEST(Quickstart, FindsWhatIsPlantedShowsItAndKeepsItAllOnASecondRun) {
+  const test::TempFolder folder;
+  const fs::path work = folder / "work";
+  const test::ProgramResult first = quickstart(work);
+  ASSERT_EQ(first.exit_code, 0) << first.out << first.err;
+  for (const char* picture : {"sub-01.png", "training.png", "saliency.png"}) {
+    EXPECT_GT(fs::file_size(work / picture), 10000u) << picture;
+  }
+  const std::string metrics = read_text(work / "out/group_desc-group_metrics.tsv");
+  EXPECT_GE(metric(metrics, "probe", "auc"), 0.9);
+  EXPECT_EQ(metric(metrics, "majority", "auc"), 0.5);
+  EXPECT_LT(metric(metrics, "permuted", "auc"), metric(metrics, "probe", "auc"));
+  EXPECT_NE(first.out.find("within chance"), std::string::npos) << first.out;
+
+  const fs::path func = work / "out/sub-01/func";
   const clips::ClipStore store = clips::ClipStore::open(func / (kRun + "slimprep_clips.safetensors"));
   std::array<double, 3> mirror = toy::kLandmarkMm;
   mirror[0] = -mirror[0];
   EXPECT_GT(mean_around(store, toy::kLandmarkMm, 4.0), mean_around(store, mirror, 4.0) + 1.0);
 
-  const auto before = test::tree_hashes(folder / "work", {"out/logs"});
-  const test::ProgramResult second = quickstart(folder / "work");
+  const auto before = test::tree_hashes(work, {"out/logs"});
+  const test::ProgramResult second = quickstart(work);
   ASSERT_EQ(second.exit_code, 0) << second.err;
-  EXPECT_EQ(test::tree_hashes(folder / "work", {"out/logs"}), before);
+  EXPECT_EQ(test::tree_hashes(work, {"out/logs"}), before);
   EXPECT_NE(second.out.find("there already"), std::string::npos);
 
-  // The library alone gives the program's numbers.
-  const test::ProgramResult alone =
-      test::run_program(fs::path(SLIM_BINARY_DIR) / "bin/embed_one_run",
-                        {(func / (kRun + "slimprep_clips.safetensors")).string(),
-                         (folder / "work/models/model-tinyrandom").string()});
+  // The library alone gives the program's numbers: a run of 44 frames has one clip, its first 40.
+  const test::ProgramResult alone = test::run_program(
+      fs::path(SLIM_BINARY_DIR) / "bin/embed_one_run",
+      {(func / (kRun + "slimprep_clips.safetensors")).string(), (work / "out/models/model-tiny").string()});
   ASSERT_EQ(alone.exit_code, 0) << alone.err;
-  const std::string table = read_text(func / (kRun + "tinyrandom_embedding.tsv"));
+  const std::string table = read_text(func / (kRun + "tiny_embedding.tsv"));
   const std::vector<double> row = numbers_in(table.substr(table.find("\nrun\t") + 1)),
                             feature = numbers_in(alone.out);
   ASSERT_GT(feature.size(), 32u);
