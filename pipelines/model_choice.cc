@@ -16,9 +16,9 @@ namespace slim::pipelines {
 
 fs::path find_model(const std::string& model, const fs::path& out_dir) {
   if (model.empty()) {
-    throw Error(
-        message::kNoModel, "This stage needs a model and --model names none.",
-        {.remedy = "--model DIR (slimbrain-model import makes one of a .pth file), or --stages prep"});
+    throw Error(message::kNoModel, "This stage needs a model and --model names none.",
+                {.remedy = "--model DIR (slimbrain-model import or group --stages pretrain makes one); "
+                           "participant --stages prep needs none"});
   }
   std::error_code ignored;
   if (model.find('/') != std::string::npos || fs::is_directory(model, ignored)) {
