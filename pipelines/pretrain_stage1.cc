@@ -95,8 +95,9 @@ class ThreadsOf {
 
 std::string status_of(const train::TrainingProgress& now, const std::string& things) {
   char text[160];
-  std::snprintf(text, sizeof text, "loss %.3g, %s left, lr %.1e, %.2g %s/s", now.loss,
-                duration(now.seconds_left).c_str(), now.rate, now.clips_per_s, things.c_str());
+  // What matters least stands last: a bar is cut at the width of the screen.
+  std::snprintf(text, sizeof text, "loss %.3g, %s left, %.2g %s/s, lr %.0e", now.loss,
+                duration(now.seconds_left).c_str(), now.clips_per_s, things.c_str(), now.rate);
   return text;
 }
 
