@@ -84,7 +84,7 @@ TEST(Quickstart, FindsWhatIsPlantedShowsItAndKeepsItAllOnASecondRun) {
   EXPECT_GE(metric(metrics, "probe", "auc"), 0.9);
   EXPECT_EQ(metric(metrics, "majority", "auc"), 0.5);
   EXPECT_LT(metric(metrics, "permuted", "auc"), metric(metrics, "probe", "auc"));
-  EXPECT_NE(first.out.find("within chance"), std::string::npos) << first.out;
+  EXPECT_NE(first.err.find("within chance"), std::string::npos) << first.err;
 
   const fs::path func = work / "out/sub-01/func";
   const clips::ClipStore store = clips::ClipStore::open(func / (kRun + "slimprep_clips.safetensors"));
