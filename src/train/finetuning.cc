@@ -124,22 +124,8 @@ at::Tensor Finetuning::predict(const at::Tensor& clips) const {
   return forward(clips, {}).to(at::kCPU, at::kFloat);
 }
 
-Parameters Finetuning::state() const {
-  Parameters all;
-  const auto add = [&all](const std::string& prefix, const Parameters& parameters) {
-    for (const auto& [key, tensor] : parameters) {
-      all[prefix + key] = tensor;
-    }
-  };
-  add("online.", optimiser_->masters());
-  add("exp_avg.", optimiser_->first_moments());
-  add("exp_avg_sq.", optimiser_->second_moments());
-  return all;
-}
+Parameters Finetuning::state() const { return optimiser_->state(); }
 
-void Finetuning::resume(int64_t steps_taken) {
-  optimiser_->set_steps_taken(steps_taken);
-  optimiser_->publish_masters();
-}
+void Finetuning::resume(int64_t steps_taken) { optimiser_->resume(steps_taken); }
 
 }  // namespace slim::train

@@ -131,7 +131,21 @@ void Optimiser::clear_gradients() {
   }
 }
 
-void Optimiser::set_steps_taken(int64_t steps) { steps_ = steps; }
+Parameters Optimiser::state() const {
+  Parameters all;
+  for (const auto& [prefix, parameters] : {std::pair("online.", &masters_), std::pair("exp_avg.", &first_),
+                                           std::pair("exp_avg_sq.", &second_)}) {
+    for (const auto& [key, tensor] : *parameters) {
+      all[prefix + key] = tensor;
+    }
+  }
+  return all;
+}
+
+void Optimiser::resume(int64_t steps_taken) {
+  steps_ = steps_taken;
+  publish_masters();
+}
 
 void Optimiser::publish_masters() {
   const at::NoGradGuard no_gradient;

@@ -60,16 +60,18 @@ class Optimiser {
 
   /// Steps taken so far; the next one has this number.
   int64_t steps_taken() const { return steps_; }
-  /// For a resumed run; the moments must be filled too.
-  void set_steps_taken(int64_t steps);
-  /// Sorted by key. Write into them to restore a state; masters then go into the parameters by
-  /// `publish_masters`.
+  /// Sorted by key.
   const Parameters& masters() const { return masters_; }
   const Parameters& first_moments() const { return first_; }
   const Parameters& second_moments() const { return second_; }
-  void publish_masters();
+  /// All of them by key: `online.KEY` (masters), `exp_avg.KEY`, `exp_avg_sq.KEY`.
+  Parameters state() const;
+  /// Goes on after so many steps, from what was written into the tensors of `state`.
+  void resume(int64_t steps_taken);
 
  private:
+  void publish_masters();
+
   struct Members {
     Group group;
     std::vector<at::Tensor> masters, first, second;

@@ -174,24 +174,17 @@ PretrainingLosses Pretraining::finish_validation() {
 }
 
 Parameters Pretraining::state() const {
-  Parameters all;
-  const auto add = [&all](const std::string& prefix, const Parameters& parameters) {
-    for (const auto& [key, tensor] : parameters) {
-      all[prefix + key] = tensor;
-    }
-  };
-  add("online.", optimiser_->masters());
-  add("exp_avg.", optimiser_->first_moments());
-  add("exp_avg_sq.", optimiser_->second_moments());
+  Parameters all = optimiser_->state();
   if (ema_) {
-    add("ema.", ema_->averages());
+    for (const auto& [key, tensor] : ema_->averages()) {
+      all["ema." + key] = tensor;
+    }
   }
   return all;
 }
 
 void Pretraining::resume(int64_t steps_taken, const CollapseWatch::State& watch) {
-  optimiser_->set_steps_taken(steps_taken);
-  optimiser_->publish_masters();
+  optimiser_->resume(steps_taken);
   if (ema_) {
     ema_->publish();
   }

@@ -1,33 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/stage1_trainer.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <span>
 
 #include "core/error.h"
-#include "train/checkpoint_folder.h"
-#include "train/checkpoint_tensors.h"
 #include "train/sampler.h"
-#include "train/trainer_state.h"
-#include "train/training_log.h"
-#include "train/training_run.h"
 
 namespace fs = std::filesystem;
 
 namespace slim::train {
 namespace {
 
-constexpr const char* kTensors = "state.safetensors";
-constexpr const char* kState = "trainer.json";
 constexpr const char* kSkillNow = "validation.skill";  // among the counters of the state
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 std::vector<LogColumn> stage1_columns() {
   return {{"lr", "Learning rate of the last step."},
@@ -66,6 +53,18 @@ model::RoiPiece piece_of(const Stage1Runs& runs, size_t run, const clips::Window
           .frames = frames.last - frames.first};
 }
 
+RunSetup setup_of(const Stage1TrainerOptions& options, const Sampler& sampler, const fs::path& folder,
+                  at::Device device) {
+  return {.folder = folder,
+          .seed = options.stage1.seed,
+          .settings = options.settings,
+          .columns = stage1_columns(),
+          .epochs = options.epochs,
+          .steps_per_epoch = sampler.steps_per_epoch(),
+          .log_every = options.log_every,
+          .on_cpu = device.is_cpu()};
+}
+
 class Stage1Trainer {
  public:
   Stage1Trainer(const Stage1TrainerOptions& options, const Stage1Runs& training, const Stage1Runs& validation,
@@ -73,60 +72,34 @@ class Stage1Trainer {
       : options_(options),
         training_(training),
         validation_(validation),
-        folder_(folder),
         hooks_(hooks),
-        device_(device),
         sampler_(sampler_of(options, training)),
         steps_(with_steps(options, sampler_.steps_per_epoch()), device),
-        checkpoints_(folder / "checkpoints") {
-    state_.seed = options.stage1.seed;
-    state_.hashes = options.settings;
-    state_.threads = at::get_num_threads();
-    if (const std::optional<fs::path> latest = checkpoints_.latest()) {
-      resume(*latest);
+        run_(setup_of(options, sampler_, folder, device), hooks, steps_.state()) {
+    if (run_.is_resumed()) {
+      steps_.resume(run_.state().step);
     }
-    log_.emplace(folder, stage1_columns(), state_.step);
   }
 
   Stage1Trained run() {
-    start_ = last_save_ = std::chrono::steady_clock::now();
-    wall_before_ = state_.wall_s;
-    first_step_ = state_.step;
-    while (state_.epoch < options_.epochs) {
+    while (!run_.is_over()) {
       do_step();
     }
     model::GlobalMae network = steps_.network();
     network->eval();
-    const auto skill = state_.watch.find(kSkillNow);
+    const std::map<std::string, double>& watch = run_.state().watch;
+    const auto skill = watch.find(kSkillNow);
     return {.network = std::move(network),
             .weights = steps_.exported(),
-            .steps = state_.step,
-            .validation_skill = skill == state_.watch.end() ? std::nullopt : std::optional(skill->second)};
+            .steps = run_.state().step,
+            .validation_skill = skill == watch.end() ? std::nullopt : std::optional(skill->second)};
   }
 
  private:
-  int64_t all_steps() const { return options_.epochs * sampler_.steps_per_epoch(); }
-
-  void resume(const fs::path& checkpoint) {
-    const TrainerState saved = read_trainer_state(checkpoint / kState);
-    refuse_other_settings(saved, options_.settings, checkpoint);
-    read_tensors(checkpoint / kTensors, steps_.state());
-    state_ = saved;
-    state_.threads = at::get_num_threads();
-    steps_.resume(state_.step);
-    if (state_.epoch < options_.epochs) {
-      hooks_.say("going on after step " + std::to_string(state_.step));
-    }
-    if (saved.threads != state_.threads && device_.is_cpu() && state_.epoch < options_.epochs) {
-      hooks_.say("on " + std::to_string(state_.threads) + " threads instead of " +
-                 std::to_string(saved.threads) + ": the last digits of the weights will differ");
-    }
-  }
-
   void do_step() {
     const auto start = std::chrono::steady_clock::now();
-    const auto epoch = static_cast<uint64_t>(state_.epoch);
-    const std::vector<Sample> visits = sampler_.step(epoch, state_.epoch_step);
+    const auto epoch = static_cast<uint64_t>(run_.state().epoch);
+    const std::vector<Sample> visits = sampler_.step(epoch, run_.state().epoch_step);
     std::vector<model::RoiPiece> pieces;
     for (const Sample& visit : visits) {
       const auto run = static_cast<size_t>(visit.run);
@@ -148,75 +121,37 @@ class Stage1Trainer {
   }
 
   void finish_step(const Stage1Report& report, int64_t pieces, std::chrono::steady_clock::time_point start) {
-    const bool logged = state_.step % options_.log_every == 0;
     const double pieces_per_s = static_cast<double>(pieces) / std::max(seconds_since(start), 1e-9);
-    state_.step += 1;
-    state_.epoch_step += 1;
-    state_.samples += pieces;
-    state_.wall_s = wall_before_ + seconds_since(start_);
-    const LogRow row{.step = state_.step,
-                     .epoch = state_.epoch,
-                     .samples = state_.samples,
-                     .wall_s = state_.wall_s,
-                     .values = {{"lr", report.rate},
-                                {"loss", report.losses.loss},
-                                {"skill", report.losses.skill},
-                                {"grad_norm", report.gradient_norm},
-                                {"samples_per_s", pieces_per_s}}};
-    means_.add(row.values);
-    if (logged) {
-      log_->add_step(row);
-    }
+    run_.add_step(pieces, {{"lr", report.rate},
+                           {"loss", report.losses.loss},
+                           {"skill", report.losses.skill},
+                           {"grad_norm", report.gradient_norm},
+                           {"samples_per_s", pieces_per_s}});
     if (!report.finite) {
       refuse_infinite("The loss of stage 1 or its gradient", report.losses.loss);
     }
-    say_progress(report, pieces_per_s);
-    if (state_.epoch_step == sampler_.steps_per_epoch()) {
+    run_.say_progress(report.losses.loss, report.rate, pieces_per_s);
+    if (run_.ended_epoch()) {
       finish_epoch(report.rate);
     }
     save_or_stop();
   }
 
-  void say_progress(const Stage1Report& report, double pieces_per_s) const {
-    const double each = seconds_since(start_) / static_cast<double>(state_.step - first_step_);
-    hooks_.on_step({.step = state_.step,
-                    .steps = all_steps(),
-                    .epoch = state_.epoch,
-                    .epochs = options_.epochs,
-                    .epoch_step = state_.epoch_step,
-                    .epoch_steps = sampler_.steps_per_epoch(),
-                    .loss = report.losses.loss,
-                    .rate = report.rate,
-                    .clips_per_s = pieces_per_s,
-                    .seconds_left = each * static_cast<double>(all_steps() - state_.step)});
-  }
-
   void finish_epoch(double rate) {
-    LogRow row{
-        .step = state_.step, .epoch = state_.epoch + 1, .samples = state_.samples, .values = means_.means()};
-    for (Scalar& value : row.values) {
-      value.second = value.first == "lr" ? rate : value.second;
-    }
-    std::string sentence = "epoch " + std::to_string(row.epoch) + " of " + std::to_string(options_.epochs) +
-                           ": loss " + short_text(means_.mean("loss")) + ", skill " +
-                           short_text(means_.mean("skill"));
+    std::string sentence = run_.epoch_sentence() + ", skill " + short_text(run_.mean("skill"));
+    std::vector<Scalar> more;
     if (const std::optional<Stage1Losses> losses = validate()) {
       if (!std::isfinite(losses->loss)) {
         refuse_infinite("The loss of stage 1 on the validation participants", losses->loss);
       }
       sentence += ", of validation " + short_text(losses->loss) + " and " + short_text(losses->skill);
-      row.values.emplace_back("val_loss", losses->loss);
-      row.values.emplace_back("val_skill", losses->skill);
-      state_.watch[kSkillNow] = losses->skill;
+      more = {{"val_loss", losses->loss}, {"val_skill", losses->skill}};
+      run_.state().watch[kSkillNow] = losses->skill;
     }
-    state_.wall_s = row.wall_s = wall_before_ + seconds_since(start_);
-    log_->add_epoch(row);
-    if (row.epoch % std::max<int64_t>(1, options_.epochs / 10) == 0) {  // epochs are short here
+    run_.end_epoch({{"lr", rate}}, more);
+    if (run_.state().epoch % std::max<int64_t>(1, options_.epochs / 10) == 0) {  // epochs are short here
       hooks_.say(sentence);
     }
-    means_.clear();
-    state_.epoch += 1;
-    state_.epoch_step = 0;
   }
 
   std::optional<Stage1Losses> validate() {
@@ -235,52 +170,28 @@ class Stage1Trainer {
   }
 
   void save_or_stop() {
-    const bool over = state_.epoch == options_.epochs, stop = hooks_.stop;
-    const bool due = state_.epoch_step == 0 && seconds_since(last_save_) >= options_.save_every_s;
-    if (over || stop || due) {
-      save();
+    const bool stop = hooks_.stop;
+    const bool due = run_.state().epoch_step == 0 && run_.seconds_since_save() >= options_.save_every_s;
+    if (run_.is_over() || stop || due) {
+      run_.save(steps_.state());
     }
-    if (stop && !over) {
-      throw Error(
-          message::kStopped,
-          "Stage 1 was stopped after step " + std::to_string(state_.step) + "; its checkpoint is saved.",
-          {.remedy = "run the same call again (without --force): it continues"});
+    if (stop && !run_.is_over()) {
+      run_.stop("Stage 1");
     }
-  }
-
-  void save() {
-    log_->sync();
-    checkpoints_.save(state_.step, [&](const fs::path& folder) {
-      write_tensors(folder / kTensors, steps_.state());
-      write_trainer_state(folder / kState, state_);
-    });
-    last_save_ = std::chrono::steady_clock::now();
   }
 
   [[noreturn]] void refuse_infinite(const std::string& what, double found) const {
-    throw Error(
-        message::kNotLearning, what + " is not a finite number at step " + std::to_string(state_.step) + ".",
-        {.file = (folder_ / "metrics.jsonl").string(),
-         .found = std::to_string(found),
-         .remedy = "train anew with --force and another --seed, or without stage 1 (--stage1-epochs 0); "
-                   "prepare runs anew whose clip stores may be damaged"});
+    run_.refuse(what + " is not a finite number", std::to_string(found),
+                "another --seed, or without stage 1 (--stage1-epochs 0)");
   }
 
   const Stage1TrainerOptions& options_;
   const Stage1Runs& training_;
   const Stage1Runs& validation_;
-  const fs::path& folder_;
   const TrainerHooks& hooks_;
-  at::Device device_;
   Sampler sampler_;
   Stage1Training steps_;
-  CheckpointFolder checkpoints_;
-  TrainerState state_{};
-  EpochMeans means_{state_.watch};
-  std::optional<TrainingLog> log_;
-  std::chrono::steady_clock::time_point start_{}, last_save_{};
-  double wall_before_ = 0;
-  int64_t first_step_ = 0;
+  TrainingRun run_;
 };
 
 }  // namespace
@@ -288,9 +199,8 @@ class Stage1Trainer {
 Stage1Trained train_stage1(const Stage1TrainerOptions& options, const Stage1Runs& training,
                            const Stage1Runs& validation, const fs::path& folder, const TrainerHooks& hooks,
                            at::Device device) {
-  if (options.epochs < 1 || options.log_every < 1 || options.pieces_at_once < 1) {
-    throw Error(message::kBadValue, "A training needs at least one epoch.",
-                {.found = std::to_string(options.epochs)});
+  if (options.pieces_at_once < 1) {
+    throw Error(message::kBadValue, "A batch needs at least one piece.");
   }
   return Stage1Trainer(options, training, validation, folder, hooks, device).run();
 }

@@ -79,22 +79,8 @@ Stage1Losses Stage1Training::finish_validation() {
   return losses;
 }
 
-Parameters Stage1Training::state() const {
-  Parameters all;
-  const auto add = [&all](const std::string& prefix, const Parameters& parameters) {
-    for (const auto& [key, tensor] : parameters) {
-      all[prefix + key] = tensor;
-    }
-  };
-  add("online.", optimiser_.masters());
-  add("exp_avg.", optimiser_.first_moments());
-  add("exp_avg_sq.", optimiser_.second_moments());
-  return all;
-}
+Parameters Stage1Training::state() const { return optimiser_.state(); }
 
-void Stage1Training::resume(int64_t steps_taken) {
-  optimiser_.set_steps_taken(steps_taken);
-  optimiser_.publish_masters();
-}
+void Stage1Training::resume(int64_t steps_taken) { optimiser_.resume(steps_taken); }
 
 }  // namespace slim::train

@@ -1,31 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/trainer.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 
-#include "core/error.h"
-#include "train/checkpoint_folder.h"
-#include "train/checkpoint_tensors.h"
 #include "train/clip_feed.h"
-#include "train/trainer_state.h"
-#include "train/training_log.h"
-#include "train/training_run.h"
 
 namespace fs = std::filesystem;
 
 namespace slim::train {
 namespace {
-
-constexpr const char* kTensors = "state.safetensors";
-constexpr const char* kState = "trainer.json";
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 std::vector<LogColumn> columns_of(Objective objective) {
   std::vector<LogColumn> columns = usual_columns();
@@ -47,6 +32,19 @@ PretrainingOptions with_steps(const TrainerOptions& options, int64_t steps_per_e
   return out;
 }
 
+RunSetup setup_of(const TrainerOptions& options, const Sampler& sampler, const fs::path& folder,
+                  at::Device device) {
+  return {.folder = folder,
+          .seed = options.sampler.seed,
+          .settings = options.settings,
+          .columns = columns_of(options.pretraining.objective),
+          .epochs = options.epochs,
+          .steps_per_epoch = sampler.steps_per_epoch(),
+          .log_every = options.log_every,
+          .keep_checkpoints = options.keep_checkpoints,
+          .on_cpu = device.is_cpu()};
+}
+
 class Trainer {
  public:
   Trainer(const TrainerOptions& options, const TrainingRuns& training, const TrainingRuns& validation,
@@ -54,27 +52,22 @@ class Trainer {
       : options_(options),
         training_(training),
         validation_(validation),
-        folder_(folder),
         hooks_(hooks),
         device_(device),
         sampler_(training.runs, options.sampler),
         steps_(with_steps(options, sampler_.steps_per_epoch()), device, type),
-        checkpoints_(folder / "checkpoints", options.keep_checkpoints) {
-    state_.seed = options.sampler.seed;
-    state_.hashes = options.settings;
-    state_.threads = at::get_num_threads();
-    if (const std::optional<fs::path> latest = checkpoints_.latest()) {
-      resume(*latest);
+        run_(setup_of(options, sampler_, folder, device), hooks, steps_.state()) {
+    if (run_.is_resumed()) {
+      std::map<std::string, double>& watch = run_.state().watch;
+      steps_.resume(run_.state().step, {.consecutive = static_cast<int64_t>(watch["watch.consecutive"]),
+                                        .narrow = watch["watch.narrow"] != 0});
     }
-    log_.emplace(folder, columns_of(options.pretraining.objective), state_.step);
   }
 
   Trained run() {
-    start_ = std::chrono::steady_clock::now();
-    wall_before_ = state_.wall_s;
-    first_step_ = state_.step;
+    const TrainerState& state = run_.state();
     ClipFeed feed(reader_of(training_),
-                  training_plan(sampler_, static_cast<uint64_t>(state_.epoch), state_.epoch_step,
+                  training_plan(sampler_, static_cast<uint64_t>(state.epoch), state.epoch_step,
                                 static_cast<uint64_t>(options_.epochs), options_.clips_at_once),
                   loading(), device_);
     auto step_start = std::chrono::steady_clock::now();
@@ -82,44 +75,24 @@ class Trainer {
     while (const std::optional<FedBatch> batch = feed.next()) {
       const PlannedBatch& plan = batch->plan;
       waited += batch->seconds_waited;
-      state_.samples += static_cast<int64_t>(plan.samples.size());
       step_samples_ += static_cast<int64_t>(plan.samples.size());
-      steps_.accumulate(input_of(*batch), plan.epoch, static_cast<uint64_t>(plan.step), is_logged());
+      steps_.accumulate(input_of(*batch), plan.epoch, static_cast<uint64_t>(plan.step), run_.is_logged());
       feed.fetch_ahead();
-      if (!plan.ends_step) {
-        continue;
+      if (plan.ends_step) {
+        finish_step(step_start, std::exchange(waited, 0.0));
+        step_start = std::chrono::steady_clock::now();
       }
-      finish_step(step_start, waited);
-      step_start = std::chrono::steady_clock::now();
-      waited = 0;
     }
     const LoaderStatistics seen = feed.statistics();
     hooks_.say("input: " + std::to_string(static_cast<int>(std::lround(100 * seen.wait_share()))) +
                " % of the steps waited for clips");
     return {.weights = steps_.exported(true),
-            .steps = state_.step,
-            .samples = state_.samples,
+            .steps = state.step,
+            .samples = state.samples,
             .verdict = steps_.watch().verdict()};
   }
 
  private:
-  bool is_logged() const { return state_.step % options_.log_every == 0; }
-
-  void resume(const fs::path& checkpoint) {
-    const TrainerState saved = read_trainer_state(checkpoint / kState);
-    refuse_other_settings(saved, options_.settings, checkpoint);
-    read_tensors(checkpoint / kTensors, steps_.state());
-    state_ = saved;
-    state_.threads = at::get_num_threads();
-    steps_.resume(state_.step, {.consecutive = static_cast<int64_t>(state_.watch["watch.consecutive"]),
-                                .narrow = state_.watch["watch.narrow"] != 0});
-    hooks_.say("going on after step " + std::to_string(state_.step));
-    if (saved.threads != state_.threads && device_.is_cpu()) {
-      hooks_.say("on " + std::to_string(state_.threads) + " threads instead of " +
-                 std::to_string(saved.threads) + ": the last digits of the weights will differ");
-    }
-  }
-
   std::unique_ptr<ClipReader> reader_of(const TrainingRuns& from) const {
     const TokenSet* tokens = options_.pretraining.jepa.tokens;
     return read_stores(from.stores, tokens == nullptr ? packaged_token_set() : *tokens);
@@ -141,37 +114,23 @@ class Trainer {
   }
 
   void finish_step(std::chrono::steady_clock::time_point start, double waited) {
-    const bool logged = is_logged();
     const StepReport report = steps_.finish_step();
     // Only now a CUDA device has done the step.
-    const double seconds = seconds_since(start);
     const int64_t samples = std::exchange(step_samples_, 0);
-    state_.step += 1;
-    state_.epoch_step += 1;
-    state_.wall_s = wall_before_ + seconds_since(start_);
-    LogRow row = row_of(report);
-    row.values.emplace_back("samples_per_s", static_cast<double>(samples) / std::max(seconds, 1e-9));
-    // Of one step the share is 0 or 1; the first one fills the ring and is no shortage.
-    row.values.emplace_back("wait_share", state_.step > first_step_ + 1 && waited > 1e-3 ? 1.0 : 0.0);
-    means_.add(row.values);
-    if (logged) {
-      log_->add_step(row);
-    }
+    const double clips_per_s = static_cast<double>(samples) / std::max(seconds_since(start), 1e-9);
+    std::vector<Scalar> values = values_of(report);
+    values.emplace_back("samples_per_s", clips_per_s);
+    values.emplace_back("wait_share", run_.wait_share(waited));
+    run_.add_step(samples, values);
     check(report);
-    say_progress(report, static_cast<double>(samples) / std::max(seconds, 1e-9));
-    const bool epoch_ended = state_.epoch_step == sampler_.steps_per_epoch();
-    if (epoch_ended) {
-      finish_epoch(report.rate);
-    }
+    run_.say_progress(report.losses.loss, report.rate, clips_per_s);
+    const bool epoch_ended = run_.ended_epoch(), best = epoch_ended && finish_epoch(report.rate);
     const bool stop = hooks_.stop;
     if (epoch_ended || stop) {
-      save();
+      save(best);
     }
-    if (stop && state_.epoch < options_.epochs) {
-      throw Error(
-          message::kStopped,
-          "Training was stopped after step " + std::to_string(state_.step) + "; its checkpoint is saved.",
-          {.remedy = "run the same call again (without --force): it continues"});
+    if (stop && !run_.is_over()) {
+      run_.stop("Training");
     }
   }
 
@@ -190,73 +149,44 @@ class Trainer {
 
   /// The checkpoint before stays, but the same call would come to the same end.
   [[noreturn]] void stop_for(const std::string& what, const std::string& found) const {
-    throw Error(message::kNotLearning, what + " at step " + std::to_string(state_.step) + ".",
-                {.file = (folder_ / "metrics.jsonl").string(),
-                 .found = found,
-                 .remedy = "train anew with --force and more participants, more --clips-per-step or another "
-                           "--seed; prepare runs anew whose clip stores may be damaged"});
+    run_.refuse(what, found, "more participants, more --clips-per-step or another --seed");
   }
 
-  LogRow row_of(const StepReport& report) const {
-    LogRow row{
-        .step = state_.step,
-        .epoch = state_.epoch,
-        .samples = state_.samples,
-        .wall_s = state_.wall_s,
-        .values = {{"lr", report.rate}, {"loss", report.losses.loss}, {"grad_norm", report.gradient_norm}}};
+  std::vector<Scalar> values_of(const StepReport& report) const {
+    std::vector<Scalar> values{
+        {"lr", report.rate}, {"loss", report.losses.loss}, {"grad_norm", report.gradient_norm}};
     if (report.monitors) {
-      row.values.emplace_back("target_std", report.monitors->target_std);
-      row.values.emplace_back("cosine", report.monitors->cosine);
-      row.values.emplace_back("effective_rank", report.monitors->effective_rank);
-      row.values.emplace_back("input_share", report.monitors->input_share);
+      values.emplace_back("target_std", report.monitors->target_std);
+      values.emplace_back("cosine", report.monitors->cosine);
+      values.emplace_back("effective_rank", report.monitors->effective_rank);
+      values.emplace_back("input_share", report.monitors->input_share);
     }
     if (options_.pretraining.objective == Objective::Jepa) {
       for (size_t i = 0; i < model::kRegionNames.size(); ++i) {
-        row.values.emplace_back("loss_" + std::string(model::kRegionNames[i]), report.losses.regions[i]);
+        values.emplace_back("loss_" + std::string(model::kRegionNames[i]), report.losses.regions[i]);
       }
     }
-    return row;
+    return values;
   }
 
-  void say_progress(const StepReport& report, double clips_per_s) const {
-    const int64_t steps = options_.epochs * sampler_.steps_per_epoch();
-    const double each = seconds_since(start_) / static_cast<double>(state_.step - first_step_);
-    hooks_.on_step({.step = state_.step,
-                    .steps = steps,
-                    .epoch = state_.epoch,
-                    .epochs = options_.epochs,
-                    .epoch_step = state_.epoch_step,
-                    .epoch_steps = sampler_.steps_per_epoch(),
-                    .loss = report.losses.loss,
-                    .rate = report.rate,
-                    .clips_per_s = clips_per_s,
-                    .seconds_left = each * static_cast<double>(steps - state_.step)});
-  }
-
-  void finish_epoch(double rate) {
-    LogRow row{
-        .step = state_.step, .epoch = state_.epoch + 1, .samples = state_.samples, .values = means_.means()};
-    for (Scalar& value : row.values) {
-      value.second = value.first == "lr" ? rate : value.second;
-    }
-    best_ = false;
-    std::string sentence = "epoch " + std::to_string(row.epoch) + " of " + std::to_string(options_.epochs) +
-                           ": loss " + short_text(means_.mean("loss"));
+  /// Ends the epoch and gives whether it is the best so far.
+  bool finish_epoch(double rate) {
+    std::string sentence = run_.epoch_sentence();
+    std::vector<Scalar> more;
+    bool best = false;
     if (const std::optional<double> loss = validate()) {
       if (!std::isfinite(*loss)) {
         stop_for("The loss of the validation participants is not a finite number", std::to_string(*loss));
       }
       sentence += ", of validation " + short_text(*loss);
-      row.values.emplace_back("val_loss", *loss);
-      best_ = !state_.best || *loss < *state_.best;
-      state_.best = best_ ? *loss : *state_.best;
+      more.emplace_back("val_loss", *loss);
+      std::optional<double>& least = run_.state().best;
+      best = !least || *loss < *least;
+      least = best ? *loss : *least;
     }
-    state_.wall_s = row.wall_s = wall_before_ + seconds_since(start_);
-    log_->add_epoch(row);
+    run_.end_epoch({{"lr", rate}}, more);
     hooks_.say(sentence);
-    means_.clear();
-    state_.epoch += 1;
-    state_.epoch_step = 0;
+    return best;
   }
 
   std::optional<double> validate() {
@@ -272,45 +202,27 @@ class Trainer {
     return steps_.finish_validation().loss;
   }
 
-  void save() {
-    log_->sync();
-    state_.watch["watch.consecutive"] = static_cast<double>(steps_.watch().state().consecutive);
-    state_.watch["watch.narrow"] = steps_.watch().state().narrow ? 1 : 0;
-    checkpoints_.save(
-        state_.step,
-        [&](const fs::path& folder) {
-          write_tensors(folder / kTensors, steps_.state());
-          write_trainer_state(folder / kState, state_);
-        },
-        std::exchange(best_, false));
+  void save(bool best) {
+    run_.state().watch["watch.consecutive"] = static_cast<double>(steps_.watch().state().consecutive);
+    run_.state().watch["watch.narrow"] = steps_.watch().state().narrow ? 1 : 0;
+    run_.save(steps_.state(), best);
   }
 
   const TrainerOptions& options_;
   const TrainingRuns& training_;
   const TrainingRuns& validation_;
-  const fs::path& folder_;
   const TrainerHooks& hooks_;
   at::Device device_;
   Sampler sampler_;
   Pretraining steps_;
-  CheckpointFolder checkpoints_;
-  TrainerState state_{};
-  EpochMeans means_{state_.watch};
-  std::optional<TrainingLog> log_;
-  std::chrono::steady_clock::time_point start_{};
-  double wall_before_ = 0;
-  int64_t first_step_ = 0, step_samples_ = 0;
-  bool best_ = false;
+  TrainingRun run_;
+  int64_t step_samples_ = 0;
 };
 
 }  // namespace
 
 Trained train(const TrainerOptions& options, const TrainingRuns& training, const TrainingRuns& validation,
               const fs::path& folder, const TrainerHooks& hooks, at::Device device, at::ScalarType type) {
-  if (options.epochs < 1 || options.log_every < 1) {
-    throw Error(message::kBadValue, "A training needs at least one epoch.",
-                {.found = std::to_string(options.epochs)});
-  }
   return Trainer(options, training, validation, folder, hooks, device, type).run();
 }
 

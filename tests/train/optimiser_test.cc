@@ -187,7 +187,7 @@ TEST(Optimiser, ContinuesBitForBitFromItsState) {
       Optimiser next(halved, {});
       model::copy_values(resumed->first_moments(), next.first_moments());
       model::copy_values(resumed->second_moments(), next.second_moments());
-      next.set_steps_taken(resumed->steps_taken());
+      next.resume(resumed->steps_taken());
       resumed.emplace(std::move(next));
     }
     set_gradients(whole, step);

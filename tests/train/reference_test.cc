@@ -180,7 +180,7 @@ void run_jepa(const SafetensorsFile& file, const json& about) {
 
   Optimiser optimiser(online, {});
   fill_moments(optimiser, prefix);
-  optimiser.set_steps_taken(10);
+  optimiser.resume(10);
   EXPECT_NEAR(optimiser.step(1.0, {.peak = 1e-3, .floor = 1e-3, .steps = 11}).item<double>(), norm,
               kTensors * norm);
   compare_tensors(file, "stepped", online, 0.0);
