@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// make_toy_dataset OUT: a small synthetic BIDS cohort whose truth is known.
+// make_toy_dataset OUT: a small synthetic BIDS cohort whose truth is known: anatomy, networks that oscillate,
+// whose amplitude tells group and age (--effect, --age-effect), and the place where patients lose signal
+// (--loss).
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <atomic>
@@ -15,8 +17,9 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "core/json_file.h"
-#include "examples/toy_brain.h"
 #include "examples/toy_cohort.h"
+#include "examples/toy_dataset.h"
+#include "examples/toy_space.h"
 
 namespace fs = std::filesystem;
 using nlohmann::json;
@@ -88,7 +91,12 @@ void make_cohort(const Options& options) {
 
 int run_program(int argc, char** argv) {
   Options options;
-  CLI::App app{"Makes a synthetic BIDS cohort with known anatomy, signals and labels.", "make_toy_dataset"};
+  CLI::App app{
+      "Makes a synthetic BIDS cohort with known anatomy, signals and labels: the left temporal network "
+      "oscillates "
+      "more strongly in patients (--effect) and with age (--age-effect), and patients lose signal around it "
+      "(--loss).",
+      "make_toy_dataset"};
   app.option_defaults()->always_capture_default();
   app.add_option("OUT", options.out, "folder to make")->required();
   app.add_option("--subjects", options.subjects, "participants")->check(CLI::Range(1, 9999));

@@ -3,17 +3,14 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
 #include <numbers>
 
-#include "core/error.h"
-#include "core/slim_grid.h"
-#include "core/token_set.h"
+#include "examples/toy_depth.h"
+#include "examples/toy_space.h"
 
 namespace slim::toy {
 namespace {
 
-using Point = std::array<double, 3>;
 using image::Affine;
 using image::apply;
 using image::compose;
@@ -36,101 +33,6 @@ double distance(const Point& a, const Point& b) { return std::hypot(a[0] - b[0],
 double inside_pair(const Point& p, const Point& centre, const Point& radius) {
   return 1.0 - std::hypot((std::abs(p[0]) - centre[0]) / radius[0], (p[1] - centre[1]) / radius[1],
                           (p[2] - centre[2]) / radius[2]);
-}
-
-/// Calls body(place in storage, voxel) for all voxels of a grid.
-template <class Body>
-void for_each_voxel(const VoxelGrid& grid, const Body& body) {
-  size_t at = 0;
-  for (int64_t z = 0; z < grid.size[2]; ++z) {
-    for (int64_t y = 0; y < grid.size[1]; ++y) {
-      for (int64_t x = 0; x < grid.size[0]; ++x, ++at) {
-        body(at, Point{static_cast<double>(x), static_cast<double>(y), static_cast<double>(z)});
-      }
-    }
-  }
-}
-
-/// Squared distances to the lowest parabola along one line (Felzenszwalb and Huttenlocher 2012).
-void distance_line(std::vector<double>& line, std::vector<double>& result, std::vector<size_t>& place,
-                   std::vector<double>& border) {
-  const size_t n = line.size();
-  size_t last = 0;
-  place[0] = 0;
-  border[0] = -std::numeric_limits<double>::infinity();
-  border[1] = std::numeric_limits<double>::infinity();
-  const auto meet = [&](size_t q, size_t v) {
-    const auto x = static_cast<double>(q), y = static_cast<double>(v);
-    return ((line[q] + x * x) - (line[v] + y * y)) / (2.0 * (x - y));
-  };
-  for (size_t q = 1; q < n; ++q) {
-    double at = meet(q, place[last]);
-    while (at <= border[last]) {
-      --last;
-      at = meet(q, place[last]);
-    }
-    ++last;
-    place[last] = q;
-    border[last] = at;
-    border[last + 1] = std::numeric_limits<double>::infinity();
-  }
-  for (size_t q = 0, k = 0; q < n; ++q) {
-    while (border[k + 1] < static_cast<double>(q)) {
-      ++k;
-    }
-    const double step = static_cast<double>(q) - static_cast<double>(place[k]);
-    result[q] = step * step + line[place[k]];
-  }
-}
-
-/// Distance in voxels from every voxel to the nearest one that is marked.
-std::vector<float> distance_to(const std::vector<uint8_t>& marked, const std::array<int64_t, 3>& size) {
-  std::vector<float> squared(marked.size());
-  std::transform(marked.begin(), marked.end(), squared.begin(),
-                 [](uint8_t flag) { return flag != 0 ? 0.0F : 1e8F; });
-  std::array<int64_t, 3> stride{1, size[0], size[0] * size[1]};
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const auto n = static_cast<size_t>(size[axis]);
-    std::vector<double> line(n), result(n), border(n + 1);
-    std::vector<size_t> place(n);
-    const size_t a = (axis + 1) % 3, b = (axis + 2) % 3;
-    for (int64_t i = 0; i < size[a]; ++i) {
-      for (int64_t j = 0; j < size[b]; ++j) {
-        float* const start = squared.data() + i * stride[a] + j * stride[b];
-        for (size_t k = 0; k < n; ++k) {
-          line[k] = static_cast<double>(start[static_cast<int64_t>(k) * stride[axis]]);
-        }
-        distance_line(line, result, place, border);
-        for (size_t k = 0; k < n; ++k) {
-          start[static_cast<int64_t>(k) * stride[axis]] = static_cast<float>(result[k]);
-        }
-      }
-    }
-  }
-  std::transform(squared.begin(), squared.end(), squared.begin(),
-                 [](float value) { return std::sqrt(value); });
-  return squared;
-}
-
-/// Depth in mm below the surface of the packaged brain mask, on the canvas.
-std::vector<float> packaged_depth(const VoxelGrid& canvas) {
-  std::vector<uint8_t> inside(static_cast<size_t>(canvas.voxels()), 0);
-  const std::vector<uint8_t>& mask = packaged_brain_mask();
-  const Affine canvas_from_slim = compose(inverse(canvas.scanner_from_voxel), kSlimScannerFromVoxel);
-  for_each_voxel(image::slim_grid(), [&](size_t at, const Point& slim) {
-    const Point voxel = apply(canvas_from_slim, slim);
-    const int64_t row = std::lround(voxel[1]) + canvas.size[1] * std::lround(voxel[2]);
-    inside[static_cast<size_t>(std::lround(voxel[0]) + canvas.size[0] * row)] |= mask[at];
-  });
-  std::vector<uint8_t> outside(inside.size());
-  std::transform(inside.begin(), inside.end(), outside.begin(),
-                 [](uint8_t flag) { return flag == 0 ? 1 : 0; });
-  std::vector<float> depth = distance_to(outside, canvas.size);
-  const std::vector<float> height = distance_to(inside, canvas.size);
-  for (size_t i = 0; i < depth.size(); ++i) {  // the surface lies half a voxel from either side
-    depth[i] = static_cast<float>(kCanvasMm) * (inside[i] != 0 ? depth[i] - 0.5F : 0.5F - height[i]);
-  }
-  return depth;
 }
 
 /// Where a point falls between voxels; weights are products of the fractions.
@@ -355,49 +257,6 @@ View view(const Brain& brain, const VoxelGrid& grid, const Affine& brain_from_sc
         brain.network[static_cast<size_t>(near[0] + size[0] * (near[1] + size[1] * near[2]))];
   });
   return result;
-}
-
-Affine similarity(const std::array<double, 3>& angles, double scale, const std::array<double, 3>& shift_mm) {
-  Affine result{
-      {{scale, 0.0, 0.0, shift_mm[0]}, {0.0, scale, 0.0, shift_mm[1]}, {0.0, 0.0, scale, shift_mm[2]}}};
-  for (size_t k = 3; k-- > 0;) {  // inner to outer: x, y, z
-    const size_t axis = k, a = (axis + 1) % 3, b = (axis + 2) % 3;
-    const double c = std::cos(angles[axis]), s = std::sin(angles[axis]);
-    Affine turn{{{1.0, 0.0, 0.0, 0.0}, {0.0, 1.0, 0.0, 0.0}, {0.0, 0.0, 1.0, 0.0}}};
-    turn[a][a] = c;
-    turn[a][b] = -s;
-    turn[b][a] = s;
-    turn[b][b] = c;
-    result = compose(result, turn);
-  }
-  return result;
-}
-
-VoxelGrid box_grid(std::string_view orientation, const std::array<double, 3>& low_mm,
-                   const std::array<double, 3>& high_mm, double voxel_mm) {
-  constexpr std::string_view kLetters = "LRPAIS";  // two a world axis, the negative end first
-  VoxelGrid grid;
-  std::array<bool, 3> used{};
-  for (size_t row = 0; row < 3; ++row) {
-    grid.scanner_from_voxel[row] = {0.0, 0.0, 0.0, 0.0};
-  }
-  for (size_t axis = 0; axis < 3; ++axis) {
-    const size_t letter =
-        axis < orientation.size() ? kLetters.find(orientation[axis]) : std::string_view::npos;
-    if (orientation.size() != 3 || letter == std::string_view::npos || used[letter / 2]) {
-      throw Error(message::kBadValue,
-                  "--orientation needs one letter of L/R, of P/A and of I/S, for example LAS.",
-                  {.found = std::string(orientation)});
-    }
-    const size_t world = letter / 2;
-    const bool upward = letter % 2 == 1;
-    used[world] = true;
-    grid.size[axis] = std::lround(std::floor((high_mm[world] - low_mm[world]) / voxel_mm + 1e-6)) + 1;
-    grid.scanner_from_voxel[world][axis] = upward ? voxel_mm : -voxel_mm;
-    const double span = static_cast<double>(grid.size[axis] - 1) * voxel_mm;
-    grid.scanner_from_voxel[world][3] = upward ? low_mm[world] : low_mm[world] + span;
-  }
-  return grid;
 }
 
 }  // namespace slim::toy

@@ -63,13 +63,4 @@ enum class Fields { Bold, T1w };
 View view(const Brain& brain, const image::VoxelGrid& grid, const image::Affine& brain_from_scanner,
           Fields fields);
 
-/// Turns by the angles (rad, about x, then y, then z), scales about the origin, then shifts (mm).
-image::Affine similarity(const std::array<double, 3>& angles, double scale,
-                         const std::array<double, 3>& shift_mm);
-
-/// The lattice with axes named by a code such as LAS or PIR that fills the box low_mm .. high_mm (voxel
-/// centres).
-image::VoxelGrid box_grid(std::string_view orientation, const std::array<double, 3>& low_mm,
-                          const std::array<double, 3>& high_mm, double voxel_mm);
-
 }  // namespace slim::toy

@@ -6,134 +6,17 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
-#include <string_view>
 
 #include "core/atomic_file.h"
-#include "core/version.h"
 #include "examples/toy_brain.h"
+#include "examples/toy_files.h"
 #include "examples/toy_run.h"
-#include "image/nifti_io.h"
+#include "examples/toy_space.h"
 
 namespace fs = std::filesystem;
 using nlohmann::ordered_json;
 
 namespace slim::toy {
-namespace {
-
-constexpr const char* kSpace = "MNI152NLin6Asym";
-constexpr image::Affine kIdentity{{{1.0, 0.0, 0.0, 0.0}, {0.0, 1.0, 0.0, 0.0}, {0.0, 0.0, 1.0, 0.0}}};
-constexpr std::array<double, 3> kMniLow{-90.0, -126.0, -72.0},
-    kMniHigh{90.0, 90.0, 108.0};  // FSL's 91 x 109 x 91
-constexpr std::array<double, 3> kT1wLow{-96.0, -134.0, -104.0}, kT1wHigh{96.0, 106.0, 112.0};
-constexpr std::array<double, 3> kBoldLow{-96.0, -128.0, -86.0}, kBoldHigh{96.0, 94.0, 100.0};
-
-constexpr const char* kReadme = R"(# Toy cohort
-
-Synthetic brains with known signals, made by `make_toy_dataset` of slimbrain to try programs on; no person was scanned.
-The amplitude of the left temporal network depends on `group` and `age` (participants.tsv); where asked for, patients also
-lose a share of the signal around it. A bright ball at
-MNI (-34, 30, 30) mm marks the left hemisphere. The whole truth lies in the cohort's `sourcedata/truth`.
-)";
-
-/// A scan of a participant and the pieces of its files' names. Names are spelt out here, not built by the
-/// library that reads them: what one misspells the other must find.
-struct Run {
-  const Participant* person = nullptr;
-  uint64_t session = 0;  // 0: the dataset has no sessions
-  std::string stem(const std::string& separator) const {
-    return person->label +
-           (session == 0 ? "" : separator + "ses-" + (session < 10 ? "0" : "") + std::to_string(session));
-  }
-  fs::path folder(const char* datatype) const { return fs::path(stem("/")) / datatype; }
-  std::string name(const std::string& rest) const { return stem("_") + "_" + rest; }
-};
-
-void write_json(const fs::path& path, const ordered_json& content) {
-  write_text(path, content.dump(2) + "\n");
-}
-
-/// Writes an image as NAME.nii.gz. Noise does not compress: the quickest level makes hardly larger files,
-/// four times faster.
-void write_image(const fs::path& folder, const std::string& name, const image::VoxelGrid& grid,
-                 const std::vector<float>& values, image::WriteOptions options) {
-  options.gzip_level = 1;
-  write_nifti(folder / (name + ".nii.gz"), grid, values, options);
-}
-
-std::string number(double value) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%.9g", value);
-  return text.data();
-}
-
-/// A TSV that grows line by line.
-class Table {
- public:
-  void cell(std::string_view text) {
-    text_ += separator_;
-    text_ += text;
-    separator_ = "\t";
-  }
-  void cell(double value) { cell(number(value)); }
-  void end_line() {
-    text_ += "\n";
-    separator_ = "";
-  }
-  const std::string& text() const { return text_; }
-
- private:
-  std::string text_;
-  std::string_view separator_;
-};
-
-ordered_json generated_by(const Options& options) {
-  return {{{"Name", "make_toy_dataset"},
-           {"Version", std::string(kVersion)},
-           {"Description", "Synthetic images, no person was scanned"},
-           {"Parameters", options.science()}}};
-}
-
-Table participants_table(const std::vector<Participant>& people, bool with_truth) {
-  Table table;
-  for (const char* column : {"participant_id", "age", "sex", "group"}) {
-    table.cell(column);
-  }
-  if (with_truth) {
-    table.cell("planted_amplitude");
-    table.cell("signal_loss");
-  }
-  table.end_line();
-  for (const Participant& person : people) {
-    table.cell(person.label);
-    table.cell(person.age);
-    table.cell(person.sex);
-    table.cell(person.group);
-    if (with_truth) {
-      table.cell(person.planted);
-      table.cell(person.loss);
-    }
-    table.end_line();
-  }
-  return table;
-}
-
-void write_participants(const fs::path& root, const std::vector<Participant>& people) {
-  write_text(root / "participants.tsv", participants_table(people, false).text());
-  write_json(
-      root / "participants.json",
-      {{"age", {{"Description", "Age of the invented participant"}, {"Units", "year"}}},
-       {"sex",
-        {{"Description", "Sex of the invented participant"}, {"Levels", {{"F", "female"}, {"M", "male"}}}}},
-       {"group",
-        {{"Description",
-          "Decides, with age, how strongly the left temporal network oscillates, and whether signal is lost "
-          "there"},
-         {"Levels",
-          {{"control", "plain amplitude, no loss"},
-           {"patient", "amplitude times 1 + effect, the share `loss` of the signal is lost"}}}}}});
-}
-
-}  // namespace
 
 ordered_json Options::science() const {
   return {{"subjects", subjects},
@@ -174,29 +57,24 @@ Participant make_participant(const Options& options, int64_t index) {
   return person;
 }
 
-void write_dataset_files(const fs::path& root, const Options& options, const std::string& type,
-                         const std::vector<Participant>& people) {
-  create_folder(root);
-  const bool derivative = type == "derivative";
-  ordered_json description{{"Name", derivative ? "Toy cohort in MNI space" : "Toy cohort"},
-                           {"BIDSVersion", "1.10.0"},
-                           {"DatasetType", type},
-                           {"License", "CC0"},
-                           {"Authors", {"The developers of slimbrain", "make_toy_dataset"}},
-                           {"GeneratedBy", generated_by(options)}};
-  if (derivative && options.raw()) {
-    description["SourceDatasets"] = ordered_json::array({{{"URL", "../.."}}});
-    description["DatasetLinks"] = {{"raw", "../.."}};
-  }
-  if (derivative) {  // BIDS has no rule for this file of fMRIPrep's
-    write_text(root / ".bidsignore", "*_desc-confounds_timeseries.*\n");
-  }
-  write_json(root / "dataset_description.json", description);
-  write_text(root / "README.md", kReadme);
-  write_participants(root, people);
-}
-
 namespace {
+
+constexpr const char* kSpace = "MNI152NLin6Asym";
+constexpr std::array<double, 3> kT1wLow{-96.0, -134.0, -104.0}, kT1wHigh{96.0, 106.0, 112.0};
+constexpr std::array<double, 3> kBoldLow{-96.0, -128.0, -86.0}, kBoldHigh{96.0, 94.0, 100.0};
+
+/// A scan of a participant and the pieces of its files' names. Names are spelt out here, not built by the
+/// library that reads them: what one misspells the other must find.
+struct Run {
+  const Participant* person = nullptr;
+  uint64_t session = 0;  // 0: the dataset has no sessions
+  std::string stem(const std::string& separator) const {
+    return person->label +
+           (session == 0 ? "" : separator + "ses-" + (session < 10 ? "0" : "") + std::to_string(session));
+  }
+  fs::path folder(const char* datatype) const { return fs::path(stem("/")) / datatype; }
+  std::string name(const std::string& rest) const { return stem("_") + "_" + rest; }
+};
 
 /// Mean of a frame over the mask, and root mean square of its change since the frame before (if there is
 /// one).
@@ -380,49 +258,6 @@ void write_participant(const Options& options, const Participant& person, const 
     }
     std::fprintf(stderr, "%s: done\n", run.stem(" ").c_str());
   }
-}
-
-void write_truth(const Options& options, const std::vector<Participant>& people, const fs::path& folder) {
-  const image::VoxelGrid grid = box_grid(options.orientation, kMniLow, kMniHigh, 2.0);
-  const Brain average = make_brain(Stream(0, "toy-average"), 0.0);
-  const View seen = view(average, grid, kIdentity, Fields::Bold);
-  write_image(folder, "networks", grid, std::vector<float>(seen.network.begin(), seen.network.end()),
-              {.as_uint8 = true});
-  Brain weak = average;
-  weaken(weak, 1.0);  // what fades by half or more is the region
-  const View left = view(weak, grid, kIdentity, Fields::Bold);
-  std::vector<float> lost(seen.bold.size());
-  for (size_t at = 0; at < lost.size(); ++at) {
-    lost[at] = seen.depth_mm[at] > 0.0F && left.bold[at] <= 0.5F * seen.bold[at] ? 1.0F : 0.0F;
-  }
-  write_image(folder, "signal_loss", grid, lost, {.as_uint8 = true});
-  ordered_json poses, networks = ordered_json::array();
-  for (const Participant& person : people) {
-    poses[person.label] = person.mni_from_t1w;
-  }
-  for (size_t i = 0; i < kNetworks.size(); ++i) {
-    networks.push_back({{"label", i + 1},
-                        {"name", kNetworks[i].name},
-                        {"centre_mm", kNetworks[i].centre_mm},
-                        {"radius_mm", kNetworks[i].radius_mm},
-                        {"mirrored", kNetworks[i].mirrored},
-                        {"planted", i == kPlantedNetwork}});
-  }
-  write_text(folder / "truth.tsv", participants_table(people, true).text());
-  write_json(folder / "truth.json",
-             {{"options", options.science()},
-              {"networks", networks},
-              {"signal_loss",
-               {{"Description",
-                 "Ball of the left temporal lobe where the BOLD signal of patients is lower by "
-                 "the share, in every frame, as after an old bleed whose iron shortens T2*; "
-                 "the share fades over the outer 4 mm; signal_loss.nii.gz: half of it and more"},
-                {"centre_mm", kLossMm},
-                {"radius_mm", kLossRadiusMm},
-                {"share", options.loss}}},
-              {"landmark_mm", kLandmarkMm},
-              {"landmark_radius_mm", kLandmarkRadiusMm},
-              {"mni_from_t1w", poses}});
 }
 
 }  // namespace slim::toy

@@ -38,14 +38,7 @@ struct Participant {
 };
 Participant make_participant(const Options& options, int64_t index);
 
-/// Writes dataset_description.json, README.md and the participants' table; type is raw or derivative.
-void write_dataset_files(const std::filesystem::path& root, const Options& options, const std::string& type,
-                         const std::vector<Participant>& people);
 /// Writes all images and tables of a participant below the cohort's root.
 void write_participant(const Options& options, const Participant& person, const std::filesystem::path& root);
-/// Writes which voxel belongs to which network on the average brain, where signal is lost, and what was
-/// planted.
-void write_truth(const Options& options, const std::vector<Participant>& people,
-                 const std::filesystem::path& folder);
 
 }  // namespace slim::toy

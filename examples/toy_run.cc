@@ -5,6 +5,8 @@
 #include <cmath>
 #include <numbers>
 
+#include "examples/toy_space.h"
+
 namespace slim::toy {
 namespace {
 
