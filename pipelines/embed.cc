@@ -53,18 +53,11 @@ std::string table_text(const RunClips& clips, const std::vector<std::vector<floa
 }
 
 nlohmann::json column_descriptions(size_t width) {
-  nlohmann::json columns{
-      {"level",
-       {{"Description", "What the row stands for."},
-        {"Levels", {{"clip", "one 40-frame clip"}, {"run", "mean of the run's clips"}}}}},
-      {"clip", {{"Description", "Number of the clip in time order, from 0."}}},
-      {"onset",
-       {{"Description", "Start of the clip's first frame, from the first volume of the input file."},
-        {"Units", "s"}}},
-      {"duration",
-       {{"Description", "From the clip's first frame to the end of its last one."}, {"Units", "s"}}},
-      {"n_frames", {{"Description", "Frames that the model saw."}}},
-      {"frames", {{"Description", "Stored frames of the clip: first-last of each window, counted from 0."}}}};
+  nlohmann::json columns = clip_column_descriptions("mean of the run's clips");
+  columns.update(
+      {{"n_frames", {{"Description", "Frames that the model saw."}}},
+       {"frames",
+        {{"Description", "Stored frames of the clip: first-last of each window, counted from 0."}}}});
   for (size_t d = 0; d < width; ++d) {
     columns[column_name(d)] = {{"Description", "Dimension " + std::to_string(d) +
                                                    " of the feature (mean over final cells, then norm)."},

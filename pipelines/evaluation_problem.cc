@@ -240,10 +240,6 @@ std::vector<evaluate::Group> groups_of(const GroupJob& job, const GroupTarget& t
 
 }  // namespace
 
-std::string participant_of(const std::string& case_key) {
-  return case_key.substr(0, case_key.find('/', case_key.find('/') + 1));
-}
-
 EvaluationProblem evaluation_problem(const GroupJob& job, GroupTarget target, const ModelHistory& history) {
   check_one_class(target);
   std::vector<SplitItem> inner = split_items(job, target), outer;

@@ -43,9 +43,6 @@ struct EvaluationProblem {
 /// class or classes too small for the folds, with counts; SB7001 when a tested participant was learnt from.
 EvaluationProblem evaluation_problem(const GroupJob& job, GroupTarget target, const ModelHistory& history);
 
-/// NAME/sub-X of a case.
-std::string participant_of(const std::string& case_key);
-
 /// Predictions for inner and outer participants together. Fold -1 marks the outer ones.
 evaluate::Predictions predict(const evaluate::FeatureTable& features, const Division& division,
                               const evaluate::FitOptions& options);

@@ -174,11 +174,6 @@ void say_counts(const GroupJob& job, const GroupTarget& target, const std::strin
   }
 }
 
-/// NAME/sub-X of a case.
-std::string participant_of(const std::string& case_key) {
-  return case_key.substr(0, case_key.find('/', case_key.find('/') + 1));
-}
-
 /// The value that stands for a participant among others: the mean of numbers, the most frequent class.
 double usual_value(const std::vector<double>& values, bool numbers) {
   if (numbers) {
@@ -194,6 +189,10 @@ double usual_value(const std::vector<double>& values, bool numbers) {
 }
 
 }  // namespace
+
+std::string participant_of(const std::string& case_key) {
+  return case_key.substr(0, case_key.find('/', case_key.find('/') + 1));
+}
 
 std::string participant_key(const StoredRun& run) { return run.dataset + "/" + run.cell("sub"); }
 

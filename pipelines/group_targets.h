@@ -28,6 +28,9 @@ struct GroupTarget {
   std::string case_of(const StoredRun& run) const;
 };
 
+/// NAME/sub-X of a case.
+std::string participant_of(const std::string& case_key);
+
 /// The target of --target (Note [Tables of targets] in target_tables.h); says in the log how many values
 /// there are and who has none. `classes` are those of a model, in its order; others count as missing. Errors:
 /// SB1002 no --target, an unknown name in --targets-file or no such column, SB2101 no table, SB2003 a broken

@@ -68,20 +68,6 @@ nlohmann::json model_facts(const Job& job, const LoadedModel& model, const clips
   return facts;
 }
 
-std::string number_cell(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
-
-std::string time_cells(const clips::ClipStore& store, const clips::ClipFrames& clip) {
-  const double tr = store.repetition_time_s(), start = std::stod(store.get("first_frame_s"));
-  const int64_t first = clip.empty() ? 0 : clip.front().first;
-  const int64_t last = clip.empty() ? store.n_frames() : clip.back().last;
-  return number_cell(start + static_cast<double>(first) * tr) + "\t" +
-         number_cell(static_cast<double>(last - first) * tr);
-}
-
 void for_each_run_of_model(const Job& job, const std::string& stage, LoadedModel& model,
                            const UnitWork& work) {
   for_each_run(job, stage, 1, [&](const bids::BoldRun& run, const auto& progress) {

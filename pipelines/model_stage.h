@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "pipelines/clip_rows.h"
 #include "pipelines/job.h"
 #include "pipelines/loaded_model.h"
 
@@ -33,12 +34,6 @@ nlohmann::json model_settings(const Job& job, const LoadedModel& model);
 
 /// The same, and facts of the store, for the block Slimbrain of a sidecar.
 nlohmann::json model_facts(const Job& job, const LoadedModel& model, const clips::ClipStore& store);
-
-/// Onset and duration of a clip, or of the whole run when `clip` is empty: two cells of a table, in s.
-std::string time_cells(const clips::ClipStore& store, const clips::ClipFrames& clip = {});
-
-/// "%.9g": float32 values come back bit for bit.
-std::string number_cell(double value);
 
 /// Does a stage's work on every run of the job, one at a time; where the device's memory is short the work is
 /// done again with fewer clips at once. Error SB4004 when it does not hold one.

@@ -79,29 +79,21 @@ nlohmann::json column_descriptions(const model::HeadTarget& target) {
            "Standard deviation, over the run's clips, of the probability of the predicted class."},
           {"Units", "1"}};
   }
-  nlohmann::json columns{
-      {"level",
-       {{"Description", "What the row stands for."},
-        {"Levels", {{"clip", "one 40-frame clip"}, {"run", "the run: outputs averaged over its clips"}}}}},
-      {"clip", {{"Description", "Number of the clip in time order, from 0."}}},
-      {"onset",
-       {{"Description", "Start of the clip's first frame, from the first volume of the input file."},
-        {"Units", "s"}}},
-      {"duration",
-       {{"Description", "From the clip's first frame to the end of its last one."}, {"Units", "s"}}},
-      {"prediction", prediction},
-      {"sd", sd},
-      {"split",
-       {{"Description",
-         "What the participant was to the model's head, by its name in the model's splits.tsv."},
-        {"Levels",
-         {{"train", "learnt from"},
-          {"validation", "used to choose among trainings"},
-          {"test", "held out"},
-          {"none", "not among the participants of the training"}}}}},
-      {"pretrained",
-       {{"Description", "Whether pre-training of the encoder learnt from the participant; n/a: not known."},
-        {"Levels", {{"true", "it did"}, {"false", "it did not"}}}}}};
+  nlohmann::json columns = clip_column_descriptions("the run: outputs averaged over its clips");
+  columns.update(
+      {{"prediction", prediction},
+       {"sd", sd},
+       {"split",
+        {{"Description",
+          "What the participant was to the model's head, by its name in the model's splits.tsv."},
+         {"Levels",
+          {{"train", "learnt from"},
+           {"validation", "used to choose among trainings"},
+           {"test", "held out"},
+           {"none", "not among the participants of the training"}}}}},
+       {"pretrained",
+        {{"Description", "Whether pre-training of the encoder learnt from the participant; n/a: not known."},
+         {"Levels", {{"true", "it did"}, {"false", "it did not"}}}}}});
   for (const std::string& name : target.classes) {
     columns["probability_" + name] = {{"Description", "Probability of class " + name + " (softmax)."},
                                       {"Units", "1"}};

@@ -14,12 +14,6 @@ namespace fs = std::filesystem;
 namespace slim::pipelines {
 namespace {
 
-std::vector<float> values_of(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  const float* first = values.const_data_ptr<float>();
-  return {first, first + values.numel()};
-}
-
 model::ModelConfig config_of(const PretrainedModel& done) {
   const train::PretrainingOptions& options = done.options.pretraining;
   model::PredictorShape predictor = options.jepa.predictor.shape();
@@ -84,7 +78,7 @@ void write_pretrained(const fs::path& folder, const PretrainedModel& done) {
   for (const TensorSpec& spec : model::configured_tensors(config)) {
     weights.push_back({.spec = spec, .make = [&all, name = spec.name] {
                          const auto found = all.find(name);
-                         return found == all.end() ? std::vector<float>() : values_of(found->second);
+                         return found == all.end() ? std::vector<float>() : model::values_of(found->second);
                        }});
   }
   model::write_model(folder, config, card_of(done), weights, [&](const fs::path& partial) {

@@ -170,16 +170,10 @@ train::FinetuneOptions options_of(const GroupJob& job, const TuningPlan& plan,
   return options;
 }
 
-std::vector<float> values_of(const at::Tensor& tensor) {
-  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
-  const float* first = values.const_data_ptr<float>();
-  return {first, first + values.numel()};
-}
-
 TunedHead head_of(const train::Finetuned& tuned, const model::HeadTarget& target, int64_t epochs) {
   TunedHead head{.target = target, .weights = {}, .tuning = {}};
   for (const auto& [name, tensor] : tuned.weights) {
-    head.weights[name] = values_of(tensor);
+    head.weights[name] = model::values_of(tensor);
   }
   head.tuning.method = "finetune";
   head.tuning.epochs = epochs;

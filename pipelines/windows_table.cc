@@ -2,22 +2,16 @@
 #include "pipelines/windows_table.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <optional>
 
 #include "bids/tsv.h"
 #include "core/error.h"
+#include "pipelines/clip_rows.h"
 
 namespace fs = std::filesystem;
 
 namespace slim::pipelines {
 namespace {
-
-std::string number(double value) {
-  char text[40];
-  std::snprintf(text, sizeof text, "%.9g", value);
-  return text;
-}
 
 /// 1 for the window with the highest score; empty without scores.
 std::vector<int64_t> ranks_of(const clips::RankedPiece& piece) {
@@ -41,10 +35,10 @@ std::string windows_table(const std::vector<clips::RankedPiece>& pieces, const c
       const clips::Window& window = piece.windows[i];
       const bool selected =
           std::binary_search(piece.selected.begin(), piece.selected.end(), static_cast<int64_t>(i));
-      text += number(start + static_cast<double>(window.first) * tr) + "\t" +
-              number(static_cast<double>(window.last - window.first) * tr) + "\t" +
+      text += number_cell(start + static_cast<double>(window.first) * tr) + "\t" +
+              number_cell(static_cast<double>(window.last - window.first) * tr) + "\t" +
               std::to_string(window.first) + "\t" + std::to_string(window.last) + "\t" +
-              (ranks.empty() ? "n/a\tn/a" : number(piece.scores[i]) + "\t" + std::to_string(ranks[i])) +
+              (ranks.empty() ? "n/a\tn/a" : number_cell(piece.scores[i]) + "\t" + std::to_string(ranks[i])) +
               "\t" + (selected ? "true\t" + std::to_string(clip) : "false\tn/a") + "\n";
     }
   }

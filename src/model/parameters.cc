@@ -33,4 +33,10 @@ void copy_values(const Parameters& from, const Parameters& to) {
   }
 }
 
+std::vector<float> values_of(const at::Tensor& tensor) {
+  const at::Tensor values = tensor.detach().to(at::kCPU, at::kFloat).contiguous();
+  const float* first = values.const_data_ptr<float>();
+  return {first, first + values.numel()};
+}
+
 }  // namespace slim::model

@@ -5,6 +5,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 namespace torch::nn {
 class Module;
@@ -23,5 +24,8 @@ void set_requires_grad(const Parameters& parameters, bool wanted);
 
 /// Copies values key by key; the receivers' keys must exist in `from` with the same shapes (Error SB9001).
 void copy_values(const Parameters& from, const Parameters& to);
+
+/// The values of a tensor of any device, float32, row by row.
+std::vector<float> values_of(const at::Tensor& tensor);
 
 }  // namespace slim::model
