@@ -1,19 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "train/checkpoint_folder.h"
 
-#include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/statvfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <chrono>
 #include <csignal>
-#include <cstdio>
-#include <fstream>
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <thread>
@@ -21,6 +16,7 @@
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "tests/support/run_program.h"
+#include "tests/support/small_disk.h"
 #include "train/trainer_state.h"
 
 namespace slim::train {
@@ -240,83 +236,35 @@ TEST(CheckpointFolder, KilledAtRandomMomentsTheLatestOneIsWholeAndNoneIsLost) {
 
 // ---- full disk
 
-constexpr int kNoMount = 77;
-
-size_t free_bytes(const fs::path& folder) {
-  struct statvfs status {};
-  return statvfs(folder.c_str(), &status) == 0 ? status.f_bavail * status.f_frsize : 0;
-}
-
-/// Mounts a small memory file system that only this process sees, as a user with no rights can.
-bool mount_small_disk(const fs::path& folder) {
-  const std::string user = "0 " + std::to_string(getuid()) + " 1",
-                    group = "0 " + std::to_string(getgid()) + " 1";
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-    return false;
-  }
-  std::ofstream("/proc/self/setgroups") << "deny";
-  std::ofstream("/proc/self/uid_map") << user;
-  std::ofstream("/proc/self/gid_map") << group;
-  return mount("none", folder.c_str(), "tmpfs", 0, "size=256k,mode=777") == 0;
-}
-
-/// Saves with ever more room on the disk, until it fits. 0 = as promised.
-int fill_disk(const fs::path& folder) {
-  if (!mount_small_disk(folder)) {
-    return kNoMount;
-  }
-  const std::string page(4096, 'x');
-  CheckpointFolder checkpoints(folder / "c", 2);
+/// Saves with ever more room on the disk, until it fits.
+void save_on_full_disks(const fs::path& disk) {
+  CheckpointFolder checkpoints(disk / "c", 2);
   checkpoints.save(1, writer_of(1), true);
   int failures = 0;
-  for (size_t room = 0; room < 64; ++room) {
-    {  // all but `room` pages are taken
-      const int ballast =
-          ::open((folder / "ballast").c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-      for (size_t left = free_bytes(folder) / page.size(); left > room; --left) {
-        if (::write(ballast, page.data(), page.size()) < 0) {
-          break;
-        }
-      }
-      ::close(ballast);
-    }
+  for (size_t room = 0; room < 64 * 4096; room += 4096) {
+    test::fill_up_to(disk, room);
     const std::string code = code_of([&] { checkpoints.save(2, writer_of(2), true); });
-    const CheckpointFolder after(folder / "c", 2);
+    const CheckpointFolder after(disk / "c", 2);
     const std::optional<fs::path> latest = after.latest(), best = after.best();
-    if (!latest || !best || whole_step(*latest) < 1 || whole_step(*best) < 1 ||
-        leftovers(folder / "c") != 0) {
-      return 1;
-    }
+    ASSERT_TRUE(latest && best) << "with room for " << room;
+    ASSERT_GE(whole_step(*latest), 1) << "with room for " << room;
+    ASSERT_GE(whole_step(*best), 1) << "with room for " << room;
+    ASSERT_EQ(leftovers(disk / "c"), 0u) << "with room for " << room;
     if (code.empty()) {
-      return whole_step(*latest) == 2 && whole_step(*best) == 2 && failures >= 3 ? 0 : 2;
+      EXPECT_EQ(whole_step(*latest), 2);
+      EXPECT_EQ(whole_step(*best), 2);
+      EXPECT_GE(failures, 3);
+      return;
     }
-    if (!code.starts_with("SB500")) {
-      return 3;
-    }
+    ASSERT_TRUE(code.starts_with("SB500")) << code;
     ++failures;
   }
-  return 4;  // it never fitted
+  FAIL() << "it never fitted";
 }
 
 TEST(CheckpointFolder, AFullDiskAtAnyWriteLeavesThePreviousOne) {
   const test::TempFolder folder;
-  const pid_t child = fork();
-  if (child == 0) {
-    int result = 5;
-    try {
-      result = fill_disk(folder.path());
-    } catch (const std::exception& problem) {
-      std::fputs(problem.what(), stderr);
-    }
-    _exit(result);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == kNoMount) {
-    GTEST_SKIP() << "this machine lets no user mount a memory file system";
-  }
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  test::on_small_disk(folder.path(), 256 << 10, [&] { save_on_full_disks(folder.path()); });
 }
 
 // ---- trainer.json

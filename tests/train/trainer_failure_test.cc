@@ -1,16 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Trainings of stage 2 that come to nothing, and full disks.
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
-#include <cstdio>
-#include <fstream>
 #include <limits>
 
 #include "core/atomic_file.h"
 #include "small_training.h"
+#include "tests/support/small_disk.h"
 #include "train/checkpoint_folder.h"
 
 namespace slim::train {
@@ -77,32 +71,6 @@ TEST_F(Trainer, ACollapseEndsTheTrainingAtTheSameStepHoweverOftenItWasInterrupte
 
 // ---- full disk
 
-constexpr int kNoMount = 77;
-
-/// Mounts a memory file system that only this process sees, as a user with no rights can.
-bool mount_disk(const fs::path& folder) {
-  const std::string user = "0 " + std::to_string(getuid()) + " 1",
-                    group = "0 " + std::to_string(getgid()) + " 1";
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-    return false;
-  }
-  std::ofstream("/proc/self/setgroups") << "deny";
-  std::ofstream("/proc/self/uid_map") << user;
-  std::ofstream("/proc/self/gid_map") << group;
-  return mount("none", folder.c_str(), "tmpfs", 0, "size=256m,mode=777") == 0;
-}
-
-/// Leaves so many bytes free.
-void fill_up_to(const fs::path& folder, size_t room) {
-  fs::remove(folder / "ballast");
-  const size_t free = fs::space(folder).available;
-  std::ofstream ballast(folder / "ballast", std::ios::binary);
-  const std::string block(4096, 'x');
-  for (size_t left = free; left >= room + block.size(); left -= block.size()) {
-    ballast << block;
-  }
-}
-
 /// Goes on from step 2 with ever more room, until all of it fits.
 void train_on_full_disks(const TrainerOptions& options, const Cohort& cohort, const fs::path& disk,
                          const Parameters& expected) {
@@ -114,7 +82,7 @@ void train_on_full_disks(const TrainerOptions& options, const Cohort& cohort, co
   int failures = 0;
   for (const size_t room : {size_t{0}, size_t{4096}, size_t{8192}, size_t{65536}, size / 3, 2 * size / 3,
                             size, size + 4096, size + 16384, 2 * size, 3 * size, 4 * size}) {
-    fill_up_to(disk, room);
+    test::fill_up_to(disk, room);
     const Call call(options, cohort, folder);
     if (call.trained) {
       EXPECT_GE(failures, 6);
@@ -141,22 +109,10 @@ TEST_F(Trainer, AFullDiskAtAnyMomentLeavesTheCheckpointBeforeAndTheEndIsTheSame)
   const Call calm(options, cohort(), folder_ / "calm");
   ASSERT_EQ(calm.code(), "") << calm.error->what();
   fs::create_directory(folder_ / "disk");
-  const pid_t child = fork();  // torch has one thread here, so a copy of the process works on
-  if (child == 0) {
-    if (!mount_disk(folder_ / "disk")) {
-      _exit(kNoMount);
-    }
+  // Torch has one thread here, so a copy of the process works on.
+  test::on_small_disk(folder_ / "disk", 256 << 20, [&] {
     train_on_full_disks(options, cohort(), folder_ / "disk", calm.trained->weights);
-    std::fflush(nullptr);
-    _exit(HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == kNoMount) {
-    GTEST_SKIP() << "this machine lets no user mount a memory file system";
-  }
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  });
 }
 
 }  // namespace
