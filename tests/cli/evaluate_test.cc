@@ -3,15 +3,13 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <cstring>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 
 #include "bids/tsv.h"
 #include "core/atomic_file.h"
-#include "evaluate/splits_table.h"
-#include "model/checkpoint/model_folder.h"
+#include "tests/cli/headed_model.h"
 #include "tests/cli/toy.h"
 #include "tests/evaluate/sklearn_judge.h"
 
@@ -22,21 +20,10 @@ namespace fs = std::filesystem;
 using nlohmann::json;
 
 /// Embeddings of 12 participants with two sessions each (made once a process) by the toy model.
-struct Prepared {
-  TempFolder folder;
-  fs::path cohort = folder / "cohort", out = folder / "out";
-  Prepared() {
-    const ProgramResult made =
-        run_program(program("make_toy_dataset"), {cohort.string(), "--subjects", "12", "--sessions", "2",
-                                                  "--frames", "40", "--tr", "0.72", "--form", "mni"});
-    EXPECT_EQ(made.exit_code, 0) << made.err;
-    const ProgramResult prepared = slimbrain({cohort, out, "participant", "--model", toy_model()});
-    EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
-  }
-};
-
-const Prepared& prepared() {
-  static const Prepared all;
+const ToyStudy& prepared() {
+  static const ToyStudy all(
+      {"--subjects", "12", "--sessions", "2", "--frames", "40", "--tr", "0.72", "--form", "mni"},
+      {"--model", toy_model()});
   return all;
 }
 
@@ -58,10 +45,8 @@ class Evaluate : public ::testing::Test {
     }
   }
   void TearDown() override { fs::remove_all(out_); }
-  ProgramResult evaluate(const fs::path& model, std::vector<std::string> extra) {
-    std::vector<std::string> words{"-", out_, "group", "--stages", "evaluate", "--model", model};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words);
+  ProgramResult evaluate(const fs::path& model, const std::vector<std::string>& extra) {
+    return slimbrain(joined({"-", out_, "group", "--stages", "evaluate", "--model", model}, extra));
   }
   fs::path embedding(const std::string& subject, const std::string& session) const {
     return out_ / subject / session / "func" /
@@ -80,43 +65,20 @@ class Evaluate : public ::testing::Test {
   fs::path out_ = prepared().folder / "copy";
 };
 
-/// The toy model with a head on its first feature and splits in which sub-01 and sub-02 were learnt from.
+/// The toy model with a head on its first feature, which learnt from sub-01 and sub-02.
 fs::path model_with_head(const fs::path& folder) {
-  const model::ModelFolder toy = model::open_model(toy_model());
-  model::ModelConfig config = toy.config;
-  config.head_outputs = 2;
-  config.head_target =
-      model::HeadTarget{.name = "group", .column = "group", .classes = {"control", "patient"}};
-  model::ModelCard card{.name = "headed",
-                        .trained = true,
-                        .made_by = "finetune",
-                        .tuning = model::ModelTuning{.method = "linear",
-                                                     .parent = toy.card.weights_sha256,
-                                                     .datasets = {"slimbrain"},
-                                                     .ranker = "all",
-                                                     .participants = 2,
-                                                     .runs = 4,
-                                                     .clips = 4,
-                                                     .lambda_per_column = 1.0}};
-  std::vector<model::WeightSource> weights;
-  for (const TensorSpec& spec : model::configured_tensors(config)) {
-    weights.push_back({.spec = spec, .make = [&toy, spec] {
-                         std::vector<float> values(static_cast<size_t>(spec.count()));
-                         if (const TensorSpec* stored = toy.weights.find(spec.name)) {
-                           std::memcpy(values.data(), toy.weights.data(*stored).data(),
-                                       values.size() * sizeof(float));
-                         } else if (spec.name == "head.projection.weight") {
-                           values[0] = 3.0F;  // logit of control = 3 dim_0000
-                         }
-                         return values;
-                       }});
-  }
-  evaluate::Splits splits{.seed = 1,
-                          .rows = {{.key = "slimbrain/sub-01", .role = evaluate::Role::Train},
-                                   {.key = "slimbrain/sub-02", .role = evaluate::Role::Train}}};
-  model::write_model(folder, config, std::move(card), weights, [&](const fs::path& partial) {
-    write_text(partial / "splits.tsv", evaluate::splits_tsv(std::span(&splits, 1)));
-  });
+  write_headed_model(folder,
+                     {.target = {.name = "group", .column = "group", .classes = {"control", "patient"}},
+                      .learnt_from = {"sub-01", "sub-02"},
+                      .runs = 4,
+                      .clips = 4,
+                      .values = [](const TensorSpec& spec) {
+                        std::vector<float> values(static_cast<size_t>(spec.count()));
+                        if (spec.name == "head.projection.weight") {
+                          values[0] = 3.0F;  // logit of control = 3 dim_0000
+                        }
+                        return values;
+                      }});
   return folder;
 }
 
@@ -283,9 +245,7 @@ TEST_F(Evaluate, WhatIsMissingIsNamedBeforeAnyWork) {
       {{"--model", toy_model(), "--target", "group", "--cv", "13"}, "SB1002"},  // more folds than people
       {{"--model", toy_model(), "--head", "guess"}, "SB1002"}};
   for (const auto& [extra, expected] : cases) {
-    std::vector<std::string> words{"-", out_, "group", "--stages", "evaluate"};
-    words.insert(words.end(), extra.begin(), extra.end());
-    const ProgramResult result = slimbrain(words);
+    const ProgramResult result = slimbrain(joined({"-", out_, "group", "--stages", "evaluate"}, extra));
     EXPECT_NE(result.exit_code, 0) << expected;
     EXPECT_NE(result.err.find(expected), std::string::npos) << result.err;
   }

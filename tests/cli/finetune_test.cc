@@ -19,22 +19,10 @@ namespace fs = std::filesystem;
 using evaluate::Role;
 
 /// 10 participants of one clip each, embedded by a tiny model with random weights (made once a process).
-struct Embedded {
-  TempFolder folder;
-  fs::path cohort = folder / "cohort", out = folder / "out";
-  Embedded() {
-    const ProgramResult made =
-        run_program(program("make_toy_dataset"), {cohort.string(), "--subjects", "10", "--frames", "40",
-                                                  "--tr", "0.72", "--form", "mni", "--voxel-mm", "4"});
-    EXPECT_EQ(made.exit_code, 0) << made.err;
-    const ProgramResult embedded =
-        slimbrain({cohort, out, "participant", "--stages", "prep,embed", "--model", toy_model()});
-    EXPECT_EQ(embedded.exit_code, 0) << embedded.err;
-  }
-};
-
-const Embedded& embedded() {
-  static const Embedded all;
+const ToyStudy& embedded() {
+  static const ToyStudy all(
+      {"--subjects", "10", "--frames", "40", "--tr", "0.72", "--form", "mni", "--voxel-mm", "4"},
+      {"--stages", "prep,embed", "--model", toy_model()});
   return all;
 }
 
@@ -46,11 +34,9 @@ class Finetune : public ::testing::Test {
     fs::copy(embedded().out, out_, fs::copy_options::recursive);
   }
   ProgramResult finetune(const std::vector<std::string>& extra = {}, const fs::path& model = toy_model()) {
-    std::vector<std::string> words{
-        "-",    out_,       "group", "--stages", "finetune", "--model", model, "--targets-file",
-        table_, "--nprocs", "2",     "--device", "cpu"};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words);
+    return slimbrain(joined({"-", out_, "group", "--stages", "finetune", "--model", model, "--targets-file",
+                             table_, "--nprocs", "2", "--device", "cpu"},
+                            extra));
   }
   /// A copy of the toy model that says that it learnt from participants 1-5, chose by 6 and 7, and kept 8-10.
   fs::path model_with_splits() {

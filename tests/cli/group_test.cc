@@ -16,10 +16,8 @@ namespace fs = std::filesystem;
 
 class Group : public ::testing::Test {
  protected:
-  ProgramResult participant(const fs::path& out, std::vector<std::string> extra = {}) {
-    std::vector<std::string> words{small_cohort(), out, "participant", "--model", toy_model()};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words);
+  ProgramResult participant(const fs::path& out, const std::vector<std::string>& extra = {}) {
+    return slimbrain(joined({small_cohort(), out, "participant", "--model", toy_model()}, extra));
   }
   TempFolder folder_;
   fs::path out_ = folder_ / "out";

@@ -9,9 +9,8 @@
 #include "bids/tsv.h"
 #include "clips/clip_store.h"
 #include "core/atomic_file.h"
-#include "core/seed.h"
-#include "evaluate/splits_table.h"
 #include "model/checkpoint/model_folder.h"
+#include "tests/cli/headed_model.h"
 #include "tests/cli/toy.h"
 
 namespace slim::test {
@@ -20,47 +19,6 @@ namespace {
 namespace fs = std::filesystem;
 
 const std::vector<std::string> kVolatile{"logs/", ".slimbrain/"};
-
-/// The toy model with a head drawn at random, whose training knew sub-01 alone.
-void write_model_with_head(const fs::path& folder, const model::HeadTarget& target, bool known = true) {
-  const model::ModelFolder toy = model::open_model(toy_model());
-  model::ModelConfig config = toy.config;
-  config.head_outputs = target.outputs();
-  if (known) {
-    config.head_target = target;
-  }
-  model::ModelCard card{.name = folder.filename().string().substr(6),
-                        .trained = true,
-                        .made_by = "finetune",
-                        .tuning = model::ModelTuning{.method = "linear",
-                                                     .parent = toy.card.weights_sha256,
-                                                     .datasets = {"slimbrain"},
-                                                     .ranker = "all",
-                                                     .participants = 1,
-                                                     .runs = 1,
-                                                     .clips = 2,
-                                                     .lambda_per_column = 1.0}};
-  std::vector<model::WeightSource> weights;
-  for (const TensorSpec& spec : model::configured_tensors(config)) {
-    weights.push_back({.spec = spec, .make = [&toy, spec] {
-                         std::vector<float> values(static_cast<size_t>(spec.count()));
-                         if (const TensorSpec* stored = toy.weights.find(spec.name)) {
-                           std::memcpy(values.data(), toy.weights.data(*stored).data(),
-                                       values.size() * sizeof(float));
-                         } else {
-                           Stream stream(1, spec.name);
-                           for (float& value : values) {
-                             value = static_cast<float>(0.3 * stream.normal());
-                           }
-                         }
-                         return values;
-                       }});
-  }
-  evaluate::Splits splits{.seed = 1, .rows = {{.key = "slimbrain/sub-01", .role = evaluate::Role::Train}}};
-  model::write_model(folder, config, std::move(card), weights, [&](const fs::path& partial) {
-    write_text(partial / "splits.tsv", evaluate::splits_tsv(std::span(&splits, 1)));
-  });
-}
 
 const model::HeadTarget kAge{.name = "age", .column = "age", .mean = 40.0, .sd = 12.0, .units = "year"};
 const model::HeadTarget kGroup{.name = "group", .column = "group", .classes = {"control", "patient"}};
@@ -71,9 +29,9 @@ struct Prepared {
   TempFolder folder;
   fs::path out = folder / "out";
   Prepared() {
-    write_model_with_head(out / "models/model-aged", kAge);
-    write_model_with_head(out / "models/model-grouped", kGroup);
-    write_model_with_head(out / "models/model-sited", kSite);
+    write_headed_model(out / "models/model-aged", {.target = kAge});
+    write_headed_model(out / "models/model-grouped", {.target = kGroup});
+    write_headed_model(out / "models/model-sited", {.target = kSite});
     const ProgramResult result = slimbrain({small_cohort(), out, "participant", "--stages", "prep"});
     EXPECT_EQ(result.exit_code, 0) << result.err;
   }
@@ -85,12 +43,10 @@ class Predict : public ::testing::Test {
     static const Prepared prepared;
     fs::copy(prepared.out, out_, fs::copy_options::recursive);
   }
-  ProgramResult call(const std::string& model, std::vector<std::string> extra) {
-    std::vector<std::string> words{
-        small_cohort(),     out_, "participant",      "--model", model, "--nprocs", "2", "--device", "cpu",
-        "--saliency-steps", "1",  "--saliency-clips", "1"};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words);
+  ProgramResult call(const std::string& model, const std::vector<std::string>& extra) {
+    return slimbrain(joined({small_cohort(), out_, "participant", "--model", model, "--nprocs", "2",
+                             "--device", "cpu", "--saliency-steps", "1", "--saliency-clips", "1"},
+                            extra));
   }
   fs::path func(const std::string& participant) const { return out_ / ("sub-" + participant) / "func"; }
   /// The one file of a participant with this ending.
@@ -263,10 +219,7 @@ TEST_F(Predict, TheExplainedClassIsTheParticipantsUnlessNamedAndGradientsAreAMet
   const std::vector<std::string> fast{"--saliency-method", "gradxinput", "--participant-label", "01"};
   const auto explained = [&](const std::string& model, const std::string& target,
                              const std::vector<std::string>& more) {
-    std::vector<std::string> words = fast;
-    words.insert(words.end(), more.begin(), more.end());
-    words.insert(words.end(), {"--stages", "predict", "saliency"});
-    const ProgramResult result = call(model, words);
+    const ProgramResult result = call(model, joined(joined(fast, more), {"--stages", "predict", "saliency"}));
     EXPECT_EQ(result.exit_code, 0) << result.err;
     return sidecar("01", "res-slim_stat-gradxinput_desc-" + target + "_boldmap.json").at("Function");
   };
@@ -301,7 +254,7 @@ TEST_F(Predict, TheSanityCheckGoesDownToTheEmbeddingAndIsWrittenDown) {
 }
 
 TEST_F(Predict, WhatCannotBeExplainedIsRefusedBeforeAnyWork) {
-  write_model_with_head(out_ / "models/model-nameless", kGroup, false);
+  write_headed_model(out_ / "models/model-nameless", {.target = kGroup, .tells_target = false});
   struct BadCall {
     std::string model;
     std::vector<std::string> words;

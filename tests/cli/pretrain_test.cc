@@ -1,13 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Pre-training from the command line: what is learnt, stopped, continued and refused.
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <csignal>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <random>
 
@@ -15,6 +10,7 @@
 #include "clips/clip_store.h"
 #include "core/atomic_file.h"
 #include "tests/cli/toy.h"
+#include "tests/support/small_disk.h"
 
 namespace slim::test {
 namespace {
@@ -22,21 +18,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Clip stores of 6 participants, one run of 40 frames each (made once a process), and their cohort.
-struct Prepared {
-  TempFolder folder;
-  fs::path cohort = folder / "cohort", out = folder / "out";
-  Prepared() {
-    const ProgramResult made =
-        run_program(program("make_toy_dataset"),
-                    {cohort.string(), "--subjects", "6", "--frames", "40", "--tr", "0.72", "--form", "mni"});
-    EXPECT_EQ(made.exit_code, 0) << made.err;
-    const ProgramResult prepared = slimbrain({cohort, out, "participant", "--stages", "prep"});
-    EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
-  }
-};
-
-const Prepared& prepared() {
-  static const Prepared all;
+const ToyStudy& prepared() {
+  static const ToyStudy all({"--subjects", "6", "--frames", "40", "--tr", "0.72", "--form", "mni"},
+                            {"--stages", "prep"});
   return all;
 }
 
@@ -44,13 +28,12 @@ class Pretrain : public ::testing::Test {
  protected:
   void SetUp() override { fs::copy(prepared().out, out_, fs::copy_options::recursive); }
   /// Stage 2 alone.
-  ProgramResult pretrain(std::vector<std::string> extra = {}, ProgramOptions options = {}) {
+  ProgramResult pretrain(const std::vector<std::string>& extra = {}, ProgramOptions options = {}) {
     options.environment["OMP_WAIT_POLICY"] = "passive";  // busy machines take ten times as long otherwise
-    std::vector<std::string> words{"-",    out_,           "group", "--stages",        "pretrain", "--preset",
-                                   "tiny", "--model-name", name_,   "--stage1-epochs", "0",        "--nprocs",
-                                   "2",    "--device",     "cpu"};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words, options);
+    return slimbrain(joined({"-", out_, "group", "--stages", "pretrain", "--preset", "tiny", "--model-name",
+                             name_, "--stage1-epochs", "0", "--nprocs", "2", "--device", "cpu"},
+                            extra),
+                     options);
   }
   /// Calls until a stopped training has left a checkpoint; whether it has.
   bool interrupted(const std::vector<std::string>& extra) {
@@ -196,33 +179,6 @@ TEST_F(Pretrain, ALossThatIsNotFiniteMakesNoModel) {
   EXPECT_FALSE(fs::exists(model_));
 }
 
-// ---- full disk
-
-constexpr int kNoMount = 77;
-
-/// Mounts a memory file system that only this process and its programs see, as a user with no rights can.
-bool mount_disk(const fs::path& folder) {
-  const std::string user = "0 " + std::to_string(getuid()) + " 1",
-                    group = "0 " + std::to_string(getgid()) + " 1";
-  if (unshare(CLONE_NEWUSER | CLONE_NEWNS) != 0) {
-    return false;
-  }
-  std::ofstream("/proc/self/setgroups") << "deny";
-  std::ofstream("/proc/self/uid_map") << user;
-  std::ofstream("/proc/self/gid_map") << group;
-  return mount("none", folder.c_str(), "tmpfs", 0, "size=512m,mode=777") == 0;
-}
-
-/// Leaves so many bytes free.
-void fill_up_to(const fs::path& folder, size_t room) {
-  const size_t free = fs::space(folder).available;
-  std::ofstream ballast(folder / "ballast", std::ios::binary);
-  const std::string block(65536, 'x');
-  for (size_t left = free; left >= room + block.size(); left -= block.size()) {
-    ballast << block;
-  }
-}
-
 TEST_F(Pretrain, AFullDiskAtACheckpointLeavesThePreviousOneToGoOnFrom) {
   const std::vector<std::string> words{"--epochs", "2", "-d", "prepared=" + prepared().out.string()};
   const fs::path disk = folder_ / "disk";
@@ -236,11 +192,7 @@ TEST_F(Pretrain, AFullDiskAtACheckpointLeavesThePreviousOneToGoOnFrom) {
   ASSERT_EQ(pretrain(words).exit_code, 0);
   const std::string weights = read_text(model_ / "weights.safetensors");
   fs::create_directory(disk);
-  const pid_t child = fork();
-  if (child == 0) {
-    if (!mount_disk(disk)) {
-      _exit(kNoMount);
-    }
+  on_small_disk(disk, 512 << 20, [&] {
     empty_output(disk / "out");
     EXPECT_TRUE(interrupted(words));
     const fs::path checkpoints = out_ / "models/.training-ours/checkpoints";
@@ -259,16 +211,7 @@ TEST_F(Pretrain, AFullDiskAtACheckpointLeavesThePreviousOneToGoOnFrom) {
     EXPECT_EQ(again.exit_code, 0) << again.err;
     EXPECT_NE(again.err.find("going on after step"), std::string::npos) << again.err;
     EXPECT_TRUE(read_text(model_ / "weights.safetensors") == weights);
-    std::fflush(nullptr);
-    _exit(HasFailure() ? 1 : 0);
-  }
-  int status = 0;
-  waitpid(child, &status, 0);
-  ASSERT_TRUE(WIFEXITED(status));
-  if (WEXITSTATUS(status) == kNoMount) {
-    GTEST_SKIP() << "this machine lets no user mount a memory file system";
-  }
-  EXPECT_EQ(WEXITSTATUS(status), 0);
+  });
 }
 
 TEST_F(Pretrain, MaskedReconstructionMakesAModelToo) {

@@ -19,21 +19,9 @@ namespace {
 namespace fs = std::filesystem;
 
 /// Clip stores of 6 participants, one run of 60 frames each (made once a process), and their cohort.
-struct Prepared {
-  TempFolder folder;
-  fs::path cohort = folder / "cohort", out = folder / "out";
-  Prepared() {
-    const ProgramResult made =
-        run_program(program("make_toy_dataset"),
-                    {cohort.string(), "--subjects", "6", "--frames", "60", "--tr", "0.72", "--form", "mni"});
-    EXPECT_EQ(made.exit_code, 0) << made.err;
-    const ProgramResult prepared = slimbrain({cohort, out, "participant", "--stages", "prep"});
-    EXPECT_EQ(prepared.exit_code, 0) << prepared.err;
-  }
-};
-
-const Prepared& prepared() {
-  static const Prepared all;
+const ToyStudy& prepared() {
+  static const ToyStudy all({"--subjects", "6", "--frames", "60", "--tr", "0.72", "--form", "mni"},
+                            {"--stages", "prep"});
   return all;
 }
 
@@ -42,22 +30,17 @@ nlohmann::json json_of(const fs::path& path) { return nlohmann::json::parse(read
 class Stage1 : public ::testing::Test {
  protected:
   void SetUp() override { fs::copy(prepared().out, out_, fs::copy_options::recursive); }
-  ProgramResult pretrain(std::vector<std::string> extra, const ProgramOptions& options = {}) {
-    std::vector<std::string> words{"-",        out_,       "group",        "--stages", "pretrain",
-                                   "--preset", "tiny",     "--model-name", "ours",     "--nprocs",
-                                   "2",        "--device", "cpu"};
-    if (std::find(extra.begin(), extra.end(), "--epochs") == extra.end()) {
-      words.insert(words.end(), {"--epochs", "1"});
-    }
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words, options);
+  ProgramResult pretrain(const std::vector<std::string>& extra, const ProgramOptions& options = {}) {
+    const bool says_epochs = std::find(extra.begin(), extra.end(), "--epochs") != extra.end();
+    const std::vector<std::string> words{"-",        out_,       "group",        "--stages", "pretrain",
+                                         "--preset", "tiny",     "--model-name", "ours",     "--nprocs",
+                                         "2",        "--device", "cpu"};
+    return slimbrain(joined(says_epochs ? words : joined(words, {"--epochs", "1"}), extra), options);
   }
-  ProgramResult embed(std::vector<std::string> extra = {}) {
-    std::vector<std::string> words{
-        prepared().cohort,     out_, "participant", "--stages", "embed",    "--model", "ours",
-        "--participant-label", "01", "--nprocs",    "2",        "--device", "cpu"};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words);
+  ProgramResult embed(const std::vector<std::string>& extra = {}) {
+    return slimbrain(joined({prepared().cohort, out_, "participant", "--stages", "embed", "--model", "ours",
+                             "--participant-label", "01", "--nprocs", "2", "--device", "cpu"},
+                            extra));
   }
   fs::path of_run(const std::string& rest) const {
     return out_ / "sub-01/func" / ("sub-01_task-rest_space-MNI152NLin6Asym_res-slim_desc-" + rest);

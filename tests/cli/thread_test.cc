@@ -47,10 +47,8 @@ nlohmann::json read_json_file(const fs::path& path) { return nlohmann::json::par
 
 class Thread : public ::testing::Test {
  protected:
-  ProgramResult run(std::vector<std::string> extra = {}, const std::string& out = "out") {
-    std::vector<std::string> words{toy_cohort(), folder_ / out, "participant", "--model", toy_model()};
-    words.insert(words.end(), extra.begin(), extra.end());
-    return slimbrain(words);
+  ProgramResult run(const std::vector<std::string>& extra = {}, const std::string& out = "out") {
+    return slimbrain(joined({toy_cohort(), folder_ / out, "participant", "--model", toy_model()}, extra));
   }
   TempFolder folder_;
   fs::path out_ = folder_ / "out";

@@ -14,9 +14,8 @@ void must_succeed(const ProgramResult& result, const std::string& what) {
   }
 }
 
-fs::path make_cohort(const fs::path& path, std::vector<std::string> words) {
-  words.insert(words.begin(), {path.string(), "--subjects", "2"});
-  must_succeed(run_program(program("make_toy_dataset"), words), "make_toy_dataset");
+fs::path make_cohort(const fs::path& path, const std::vector<std::string>& words) {
+  must_succeed(run_program(program("make_toy_dataset"), joined({path.string()}, words)), "make_toy_dataset");
   return path;
 }
 
@@ -26,14 +25,15 @@ fs::path program(const std::string& name) { return fs::path(SLIM_BINARY_DIR) / "
 
 const fs::path& toy_cohort() {
   static const TempFolder folder;
-  static const fs::path path = make_cohort(folder / "cohort", {"--frames", "45", "--tr", "1.5"});
+  static const fs::path path =
+      make_cohort(folder / "cohort", {"--subjects", "2", "--frames", "45", "--tr", "1.5"});
   return path;
 }
 
 const fs::path& small_cohort() {
   static const TempFolder folder;
   static const fs::path path =
-      make_cohort(folder / "cohort", {"--frames", "40", "--tr", "0.72", "--form", "mni"});
+      make_cohort(folder / "cohort", {"--subjects", "2", "--frames", "40", "--tr", "0.72", "--form", "mni"});
   return path;
 }
 
@@ -47,6 +47,17 @@ const fs::path& toy_model() {
     return model;
   }();
   return path;
+}
+
+ToyStudy::ToyStudy(const std::vector<std::string>& toy_words,
+                   const std::vector<std::string>& participant_words) {
+  make_cohort(cohort, toy_words);
+  must_succeed(slimbrain(joined({cohort, out, "participant"}, participant_words)), "slimbrain");
+}
+
+std::vector<std::string> joined(std::vector<std::string> words, const std::vector<std::string>& more) {
+  words.insert(words.end(), more.begin(), more.end());
+  return words;
 }
 
 ProgramResult slimbrain(const std::vector<std::string>& words, const ProgramOptions& options) {
