@@ -12,7 +12,7 @@
 #include <thread>
 
 #include "bids/tsv.h"
-#include "core/error.h"
+#include "tests/support/code_of.h"
 #include "tests/support/run_program.h"
 #include "tests/support/synthetic_bids.h"
 
@@ -21,18 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
+using test::code_of;
 using test::TempFolder;
 using test::write_file;
-
-template <class Call>
-std::string code_of(Call&& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return std::string(error.code());
-  }
-  return "none";
-}
 
 std::set<std::string> paths(const BidsDataset& dataset) {
   std::set<std::string> result;

@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "pipelines/lock.h"
 #include "tests/bids/bids_tree.h"
+#include "tests/support/code_of.h"
 #include "tests/support/run_program.h"
 
 namespace fs = std::filesystem;
@@ -20,6 +21,7 @@ using nlohmann::json;
 namespace slim::bids {
 namespace {
 
+using test::code_of;
 using test::put;
 
 const BidsName kMask =
@@ -59,15 +61,6 @@ bool has_partials(const fs::path& root) {
   const std::vector<std::string> names = names_below(root);
   return std::any_of(names.begin(), names.end(),
                      [](const std::string& name) { return name.find(".partial-") != std::string::npos; });
-}
-
-std::string code_of(const std::function<void()>& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return std::string(error.code());
-  }
-  return "none";
 }
 
 class Derivative : public ::testing::Test {

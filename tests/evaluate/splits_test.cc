@@ -4,24 +4,17 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <functional>
 #include <set>
 #include <sstream>
 
 #include "core/error.h"
 #include "evaluate/splits_table.h"
+#include "tests/support/code_of.h"
 
 namespace slim::evaluate {
 namespace {
 
-std::string code_of(const std::function<void()>& call) {
-  try {
-    call();
-  } catch (const Error& error) {
-    return std::string(error.code());
-  }
-  return "none";
-}
+using test::code_of;
 
 /// n participants; every third is a patient. `family` > 0: so many share a group.
 std::vector<SplitItem> people(int n, int family = 0) {

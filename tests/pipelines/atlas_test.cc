@@ -7,9 +7,9 @@
 #include <functional>
 
 #include "core/atomic_file.h"
-#include "core/error.h"
 #include "core/slim_grid.h"
 #include "image/nifti_io.h"
+#include "tests/support/code_of.h"
 #include "tests/support/run_program.h"
 
 namespace slim::pipelines {
@@ -17,16 +17,7 @@ namespace {
 
 namespace fs = std::filesystem;
 using Point = std::array<double, 3>;
-
-template <class Work>
-std::string code_of(const Work& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return std::string(error.code());
-  }
-  return "none";
-}
+using test::code_of;
 
 /// A lattice that covers the head, stored from left to right or from right to left.
 image::VoxelGrid lattice(double spacing_mm, bool left_to_right, std::array<int64_t, 3> size) {

@@ -6,9 +6,9 @@
 #include <vector>
 
 #include "core/atomic_file.h"
-#include "core/error.h"
 #include "model/checkpoint/model_folder.h"
 #include "pipelines/group.h"
+#include "tests/support/code_of.h"
 #include "tests/support/run_program.h"
 
 namespace slim::pipelines::test {
@@ -66,15 +66,6 @@ inline model::ModelTuning tuning(const std::string& method, const std::string& p
   return made;
 }
 
-/// The code of the error that a function throws; "none" without one.
-template <class Fn>
-std::string code_of(Fn&& fn) {
-  try {
-    fn();
-  } catch (const Error& error) {
-    return std::string(error.code());
-  }
-  return "none";
-}
+using slim::test::code_of;
 
 }  // namespace slim::pipelines::test

@@ -9,11 +9,11 @@
 
 #include "bids/tsv.h"
 #include "core/atomic_file.h"
-#include "core/error.h"
-#include "core/half.h"
 #include "core/json_file.h"
 #include "pipelines/job.h"
 #include "pipelines/windows_table.h"
+#include "tests/support/clip_store.h"
+#include "tests/support/code_of.h"
 #include "tests/support/run_program.h"
 
 namespace slim::pipelines {
@@ -21,18 +21,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using clips::Ranker;
+using test::code_of;
 
 constexpr int64_t kFrames = 83;
-
-template <class Work>
-std::string code_of(const Work& work) {
-  try {
-    work();
-  } catch (const Error& error) {
-    return std::string(error.code());
-  }
-  return "none";
-}
 
 bids::BoldRun a_run() {
   bids::BoldRun run;
@@ -50,28 +41,19 @@ class Ranking : public ::testing::Test {
   }
 
   void write_store(const std::string& hash) {
-    const auto values = static_cast<size_t>(64 * packaged_token_set().size());
-    std::vector<uint16_t> bold(values * static_cast<size_t>(kFrames));
-    Stream stream(1, "store");
-    for (size_t i = 0; i < bold.size(); ++i) {
-      const auto window = static_cast<int64_t>(i / values) / 5;
-      const float scale = window == 3 || window == 7 || window == 9 ? 4.0f : 1.0f;
-      bold[i] = half_from_float(scale * static_cast<float>((stream.next() >> 40) % 512) / 256.0f - scale);
-    }
-    const std::vector<uint8_t> valid(values / 8, 0xff);
     const fs::path path = output_.path_of(clip_store_name(run_));
     create_folder(path.parent_path());
-    clips::write_clip_store(path, {.n_frames = kFrames,
-                                   .bold = bold,
-                                   .valid = valid,
-                                   .metadata = {{"slimbrain_clips", "1"},
-                                                {"token_mask_sha256", packaged_token_set().mask_sha256},
-                                                {"token_order_sha256", packaged_token_set().order_sha256},
-                                                {"n_frames", std::to_string(kFrames)},
-                                                {"repetition_time_s", "0.75"},
-                                                {"first_frame_s", "3"},
-                                                {"zscore", "run"},
-                                                {"configuration_hash", hash}}});
+    Stream stream(1, "store");
+    test::write_clip_store(path, packaged_token_set(), kFrames,
+                           [&](int64_t frame, int64_t) {
+                             const int64_t window = frame / 5;
+                             const float scale = window == 3 || window == 7 || window == 9 ? 4.0f : 1.0f;
+                             return scale * static_cast<float>((stream.next() >> 40) % 512) / 256.0f - scale;
+                           },
+                           {{"repetition_time_s", "0.75"},
+                            {"first_frame_s", "3"},
+                            {"zscore", "run"},
+                            {"configuration_hash", hash}});
   }
   clips::ClipStore store() const { return clips::ClipStore::open(output_.path_of(clip_store_name(run_))); }
   static WindowRanking ranking(Ranker ranker, uint64_t weights_seed = 1) {

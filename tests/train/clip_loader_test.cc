@@ -13,6 +13,7 @@
 #include "clips/clip_store.h"
 #include "core/error.h"
 #include "core/half.h"
+#include "tests/support/clip_store.h"
 #include "tests/support/run_program.h"
 
 namespace slim::train {
@@ -285,21 +286,9 @@ TokenSet small_set() {
 }
 
 void write_store(const fs::path& path, const TokenSet& tokens, int64_t run, int64_t frames) {
-  std::vector<uint16_t> bold;
-  for (int64_t t = 0; t < frames; ++t) {
-    for (int64_t v = 0; v < 128; ++v) {
-      bold.push_back(half_from_float(static_cast<float>(run * 1000 + t) + static_cast<float>(v) / 128.0f));
-    }
-  }
-  const std::vector<uint8_t> valid(16, 0xff);
-  clips::write_clip_store(path, {.n_frames = frames,
-                                 .bold = bold,
-                                 .valid = valid,
-                                 .metadata = {{"slimbrain_clips", "1"},
-                                              {"token_mask_sha256", tokens.mask_sha256},
-                                              {"token_order_sha256", tokens.order_sha256},
-                                              {"n_frames", std::to_string(frames)},
-                                              {"repetition_time_s", "0.72"}}});
+  test::write_clip_store(path, tokens, frames, [&](int64_t frame, int64_t voxel) {
+    return static_cast<float>(run * 1000 + frame) + static_cast<float>(voxel) / 128.0f;
+  });
 }
 
 class Stores : public ::testing::Test {

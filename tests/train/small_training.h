@@ -13,11 +13,10 @@
 #include <string>
 #include <vector>
 
-#include "clips/clip_store.h"
 #include "core/error.h"
-#include "core/half.h"
 #include "core/seed.h"
 #include "small_set.h"
+#include "tests/support/clip_store.h"
 #include "tests/support/run_program.h"
 #include "train/trainer.h"
 
@@ -36,22 +35,10 @@ inline void write_store(const fs::path& path, uint64_t run, std::optional<float>
   for (uint64_t v = 0; v < values; ++v) {
     place.push_back(pattern.normal());
   }
-  std::vector<uint16_t> bold;
-  for (int64_t t = 0; t < kFrames; ++t) {
-    for (uint64_t v = 0; v < values; ++v) {
-      bold.push_back(half_from_float(value.value_or(
-          static_cast<float>(std::sin(0.3 * static_cast<double>(t)) * place[v] + noise.normal()))));
-    }
-  }
-  const std::vector<uint8_t> valid(values / 8, 0xff);
-  clips::write_clip_store(path, {.n_frames = kFrames,
-                                 .bold = bold,
-                                 .valid = valid,
-                                 .metadata = {{"slimbrain_clips", "1"},
-                                              {"token_mask_sha256", small_set().mask_sha256},
-                                              {"token_order_sha256", small_set().order_sha256},
-                                              {"n_frames", std::to_string(kFrames)},
-                                              {"repetition_time_s", "0.72"}}});
+  test::write_clip_store(path, small_set(), kFrames, [&](int64_t frame, int64_t voxel) {
+    return value.value_or(static_cast<float>(
+        std::sin(0.3 * static_cast<double>(frame)) * place[static_cast<size_t>(voxel)] + noise.normal()));
+  });
 }
 
 /// Stores of 8 runs, the last two to validate on; 6 clips an epoch.
