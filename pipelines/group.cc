@@ -2,12 +2,12 @@
 #include "pipelines/group.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cstdio>
 
 #include "bids/producer.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
+#include "pipelines/job.h"
 #include "pipelines/lock.h"
 #include "pipelines/participant.h"
 #include "pipelines/resources.h"
@@ -26,22 +26,6 @@ std::vector<OutputFolder> folders_of(const GroupCall& call) {
     folders.push_back({named.name, named.path});
   }
   return folders;
-}
-
-UnitResult do_stage(const GroupStageEntry& stage, const GroupJob& job) {
-  UnitResult result{.stage = std::string(stage.name), .unit = "group"};
-  const auto start = std::chrono::steady_clock::now();
-  try {
-    stage.run(job);
-  } catch (const Error& error) {
-    job.log.error(error);
-    result.outcome = Outcome::Failed;
-    result.code = error.code();
-    result.fault = error.fault();
-    result.reason = error.sentence();
-  }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
 }
 
 }  // namespace
@@ -93,8 +77,18 @@ int run_group(GroupCall call, Log& log) {
   bool left = false;  // a stop that comes when everything is done stops nothing
   for (const GroupStageEntry* stage : chosen) {
     left = left || stop;
-    if (!left) {
-      record.add(do_stage(*stage, job));
+    if (left) {
+      break;
+    }
+    UnitResult result = attempt(
+        std::string(stage->name), "group", [&](const Error& error) { log.error(error); },
+        [&] {
+          stage->run(job);
+          return UnitReport{};
+        });
+    left = result.code == message::kStopped.code;
+    if (!left) {  // what was stopped has not failed
+      record.add(std::move(result));
     }
   }
   std::printf("%s\n", record.close(left).c_str());

@@ -43,36 +43,6 @@ class HeldLocks {
   std::map<std::string, ParticipantLock> held_;
 };
 
-UnitResult attempt(const std::string& stage, const std::string& unit, Log& log,
-                   const std::function<UnitReport()>& work) {
-  UnitResult result{.stage = stage, .unit = unit};
-  const auto fail = [&](const Error& error) {
-    result.outcome = Outcome::Failed;
-    result.code = error.code();
-    result.fault = error.fault();
-    result.reason = error.sentence();
-    if (error.code() != message::kStopped.code) {  // the call itself says that it was stopped
-      log.error(error.within(unit));
-    }
-  };
-  const auto start = std::chrono::steady_clock::now();
-  try {
-    const UnitReport report = work();
-    result.outcome = report.outcome;
-    result.reason = report.words;
-  } catch (const Error& error) {
-    fail(error);
-  } catch (const std::bad_alloc&) {
-    fail(Error(message::kNoMemory, "Memory ran out.",
-               {.remedy = "ask for more memory, or use --runs-at-once 1"}));
-  } catch (const std::exception& error) {
-    fail(Error(message::kBug, std::string("Internal error: ") + error.what(),
-               {.remedy = "please report it with the run record in logs/"}));
-  }
-  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  return result;
-}
-
 std::string words_for(const UnitResult& result) {
   char seconds[32];
   std::snprintf(seconds, sizeof seconds, "%.1f s", result.seconds);
@@ -91,6 +61,36 @@ std::string words_for(const UnitResult& result) {
 
 }  // namespace
 
+UnitResult attempt(const std::string& stage, const std::string& unit,
+                   const std::function<void(const Error&)>& tell, const std::function<UnitReport()>& work) {
+  UnitResult result{.stage = stage, .unit = unit};
+  const auto fail = [&](const Error& error) {
+    result.outcome = Outcome::Failed;
+    result.code = error.code();
+    result.fault = error.fault();
+    result.reason = error.sentence();
+    tell(error);
+  };
+  const auto start = std::chrono::steady_clock::now();
+  try {
+    const UnitReport report = work();
+    result.outcome = report.outcome;
+    result.reason = report.words;
+  } catch (const Error& error) {
+    fail(error);
+  } catch (const std::bad_alloc&) {
+    fail(Error(message::kNoMemory, "Memory ran out.",
+               {.remedy = "ask for more memory, or use --runs-at-once 1"}));
+  } catch (const std::exception& error) {
+    // What torch says goes on with a stack of calls.
+    const std::string what = error.what();
+    fail(Error(message::kBug, "Internal error: " + what.substr(0, what.find('\n')),
+               {.remedy = "please report it with the run record in logs/"}));
+  }
+  result.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  return result;
+}
+
 void for_each_run(const Job& job, const std::string& stage, int workers, const UnitWork& work) {
   HeldLocks locks(job.output.root(), job.runs);
   Progress progress(job.log, job.progress, stage, static_cast<int64_t>(job.runs.size()));
@@ -100,7 +100,12 @@ void for_each_run(const Job& job, const std::string& stage, int workers, const U
     for (size_t i = next++; i < job.runs.size() && !job.stop && !give_up; i = next++) {
       const bids::BoldRun& run = job.runs[i];
       const std::string unit = unit_name(run.name);
-      UnitResult result = attempt(stage, unit, job.log, [&]() -> UnitReport {
+      const auto tell = [&](const Error& error) {
+        if (error.code() != message::kStopped.code) {  // the call itself says that it was stopped
+          job.log.error(error.within(unit));
+        }
+      };
+      UnitResult result = attempt(stage, unit, tell, [&]() -> UnitReport {
         if (job.record.failed(unit)) {
           return {Outcome::Excluded, "an earlier stage failed"};
         }

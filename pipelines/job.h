@@ -9,6 +9,7 @@
 
 #include "bids/bold_run.h"
 #include "bids/derivative.h"
+#include "core/error.h"
 #include "core/log.h"
 #include "pipelines/config.h"
 #include "pipelines/progress.h"
@@ -40,6 +41,10 @@ struct UnitReport {
 /// The work of a stage on one run; `progress` takes (done, total) of frames or clips.
 using UnitWork = std::function<UnitReport(const bids::BoldRun& run,
                                           const std::function<void(int64_t, int64_t)>& progress)>;
+
+/// Does the work of a unit; what it throws becomes the outcome, after `tell` was given it.
+UnitResult attempt(const std::string& stage, const std::string& unit,
+                   const std::function<void(const Error&)>& tell, const std::function<UnitReport()>& work);
 
 /// Does a stage's work on every run of the job, `workers` runs at a time, each under its participant's lock.
 /// A failing run is recorded and the others go on. Returns early when the stop flag is raised.
