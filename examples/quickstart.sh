@@ -81,7 +81,7 @@ cat <<END
   metrics      $metrics
   pictures     $work/sub-01.png    mean z image of the first run, left on the left, and its mean time course
                $work/training.png  losses of both stages
-               $work/saliency.png  attributions over the mean image (incomplete at 12 steps: they do not single out the planted left temporal region)
+               $work/saliency.png  attributions over the mean image (so small a model does not single out the planted left temporal region)
 
 Such a small model, trained for minutes on invented brains, is for looking at files and commands only. With a trained model
 (slimbrain-model import FILE.pth DIR) and your data:

@@ -23,7 +23,7 @@ namespace slim::pipelines {
 namespace {
 
 /// Raised when the numbers of this stage change, so that older results become stale.
-constexpr int kSaliencyEpoch = 1;
+constexpr int kSaliencyEpoch = 2;
 /// A map that is this much like those of random weights does not depend on the model.
 constexpr double kTooAlike = 0.9;
 

@@ -28,7 +28,7 @@ std::string described(const SaliencyMap& map, const std::string& what) {
 json map_sidecar(const SaliencyMap& map, const std::string& description) {
   json sidecar = grid_sidecar(map.run, described(map, description), {store_uri(map.run)}, map.block);
   sidecar.update(
-      {{"Method", is_path(map) ? "integrated gradients from 0 (the mean of the run's z-scores), midpoint rule"
+      {{"Method", is_path(map) ? "integrated gradients from 0 (the mean of the run's z-scores), Gauss-Legendre rule in the cube root of the path"
                                : "gradient x input"},
        {"Target", target_facts(map.target)},
        {"Function", map.explained.function},

@@ -35,8 +35,9 @@ struct IntgradOptions {
   std::function<void(int64_t done, int64_t total)> watch{};
 };
 
-/// Integrated gradients from the baseline 0: A = x * mean over j = 1..n of dF/dx at ((j - 0.5) / n) x, for a
-/// clip [...] without its batch dimension, on the device of F.
+/// Integrated gradients (Sundararajan 2017) from the baseline 0: A = x * mean of dF/dx at alpha x over alpha in
+/// 0..1, for a clip [...] without its batch dimension, on the device of F. The n points of the path lie closest
+/// near 0 (Note [Path]).
 Attribution integrated_gradients(const ClipScalar& scalar, const at::Tensor& clip,
                                  const IntgradOptions& options = {});
 

@@ -76,7 +76,11 @@ struct SlowDevice {
                            }};
     };
   }
+  /// Once: when a copy has ended its source is read into again.
   static void end(Copy& copy) {
+    if (copy.ended) {
+      return;
+    }
     copy.target.copy_(copy.source);
     copy.ended = true;
   }
