@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/attribute_run.h"
 
+#include <ATen/ops/from_blob.h>
+
 #include <algorithm>
 #include <cmath>
 
@@ -26,7 +28,7 @@ std::vector<size_t> evenly_spaced(size_t n, int64_t most) {
 ClipShare share_of(const model::Attribution& found, size_t clip, const clips::ClipFrames& windows) {
   ClipShare share{.clip = clip,
                   .at_clip = found.at_clip,
-                  .at_zero = found.at_zero,
+                  .at_baseline = found.at_baseline,
                   .sum = found.sum,
                   .sum_abs = found.sum_abs,
                   .residual = found.residual(),
@@ -43,8 +45,22 @@ ClipShare share_of(const model::Attribution& found, size_t clip, const clips::Cl
   return share;
 }
 
+/// The baseline in every frame of a clip, 0 where the run has no value; undefined for 0.
+at::Tensor baseline_of(const at::Tensor& clip, const clips::ClipStore& store, std::vector<float> frame) {
+  if (frame.empty()) {
+    return {};
+  }
+  for (size_t v = 0; v < frame.size(); ++v) {
+    frame[v] *= static_cast<float>((store.valid()[v / 8] >> (v % 8)) & 1U);
+  }
+  return at::from_blob(frame.data(), clip.sizes().slice(1), at::kFloat)
+      .to(clip.device(), at::kFloat, /*non_blocking=*/false, /*copy=*/true)
+      .expand_as(clip);
+}
+
 model::Attribution attribute_clip(const model::ClipScalar& scalar, const at::Tensor& clip,
-                                  const AttributionSettings& settings, int64_t at_once, const Taken& watch) {
+                                  const at::Tensor& baseline, const AttributionSettings& settings,
+                                  int64_t at_once, const Taken& watch) {
   if (!settings.path) {
     model::Attribution found = model::gradient_times_input(scalar, clip);
     watch(1, 1);
@@ -55,6 +71,7 @@ model::Attribution attribute_clip(const model::ClipScalar& scalar, const at::Ten
                                       .most_steps = settings.most_steps,
                                       .complete = kComplete,
                                       .at_once = at_once,
+                                      .baseline = baseline,
                                       .watch = watch});
 }
 
@@ -75,7 +92,8 @@ RunAttribution attribute_with(const model::HieraEncoder& encoder, const LoadedMo
         throw Error(message::kStopped, "Stopped between two gradients.");
       }
     };
-    const model::Attribution found = attribute_clip(scalar, clip, settings, model.batch, watch);
+    const model::Attribution found = attribute_clip(
+        scalar, clip, baseline_of(clip, clips.store, settings.baseline), settings, model.batch, watch);
     if (!std::isfinite(found.sum_abs) || !std::isfinite(found.at_clip)) {
       throw Error(
           message::kUnfitModel, "The gradients of this run are not finite.",

@@ -29,12 +29,13 @@ struct AttributionSettings {
   bool path = true;                      // integrated gradients, else gradient x input
   int64_t steps = 32, most_steps = 128;  // doubled while the parts do not add up
   int64_t most_clips = 2;
+  std::vector<float> baseline{};  // a frame [tokens * 64] where the path begins in every frame; empty: 0
 };
 
 /// A clip's share in F, for sidecars.
 struct ClipShare {
   size_t clip = 0;  // its number in time order
-  double at_clip = 0.0, at_zero = 0.0, sum = 0.0, sum_abs = 0.0, residual = 0.0;
+  double at_clip = 0.0, at_baseline = 0.0, sum = 0.0, sum_abs = 0.0, residual = 0.0;
   int64_t steps = 0;
   std::vector<double> window_sums, window_abs_sums;  // of each window that the clip joins
 };

@@ -5,6 +5,7 @@
 #include <cstring>
 #include <set>
 
+#include "clips/average_brain.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "evaluate/splits_table.h"
@@ -29,28 +30,46 @@ std::vector<float> parent_values(const model::ModelFolder& parent, const TensorS
   return values;
 }
 
-/// Counts who was learnt from: all but the test cases for a linear head, else the training ones.
-void count_learnt(const TuningPlan& plan, model::ModelTuning& tuning) {
-  std::set<std::string> cases, participants, datasets;
-  std::set<const StoredRun*> runs;
+/// The run of each clip that was learnt from: of all but the test cases for a linear head, else of the
+/// training ones.
+std::vector<const StoredRun*> learnt_from(const TuningPlan& plan, const std::string& method) {
+  std::set<std::string> cases;
   for (const evaluate::SplitRow& row : plan.problem.splits.rows) {
-    const bool learnt = row.role == evaluate::Role::Train ||
-                        (tuning.method == "linear" && row.role == evaluate::Role::Validation);
+    const bool learnt =
+        row.role == evaluate::Role::Train || (method == "linear" && row.role == evaluate::Role::Validation);
     if (learnt) {
       cases.insert(row.key);
     }
   }
+  std::vector<const StoredRun*> run_of_clip;
   for (const StoredRun* run : plan.features.run_of) {
     if (cases.contains(plan.target.case_of(*run))) {
-      participants.insert(participant_key(*run));
-      datasets.insert(run->dataset);
-      runs.insert(run);
-      ++tuning.clips;
+      run_of_clip.push_back(run);
     }
   }
+  return run_of_clip;
+}
+
+void count_learnt(const std::vector<const StoredRun*>& run_of_clip, model::ModelTuning& tuning) {
+  std::set<std::string> participants, datasets;
+  const std::set<const StoredRun*> runs(run_of_clip.begin(), run_of_clip.end());
+  for (const StoredRun* run : runs) {
+    participants.insert(participant_key(*run));
+    datasets.insert(run->dataset);
+  }
+  tuning.clips = static_cast<int64_t>(run_of_clip.size());
   tuning.participants = static_cast<int64_t>(participants.size());
   tuning.runs = static_cast<int64_t>(runs.size());
   tuning.datasets = {datasets.begin(), datasets.end()};
+}
+
+/// What a participant is compared with when a prediction is explained.
+clips::AverageBrain average_of(const std::vector<const StoredRun*>& run_of_clip) {
+  std::set<fs::path> stores;  // sorted, so that equal calls give equal bytes
+  for (const StoredRun* run : run_of_clip) {
+    stores.insert(run->root / run->store);
+  }
+  return clips::average_brain(std::vector<fs::path>(stores.begin(), stores.end()));
 }
 
 model::ModelConfig config_of(const TuningPlan& plan, const TunedHead& head) {
@@ -71,7 +90,7 @@ model::ModelCard card_of(const GroupJob& job, const TuningPlan& plan, const Tune
   card.tuning = head.tuning;
   card.tuning->parent = plan.parent.card.weights_sha256;
   card.tuning->ranker = plan.features.ranker;
-  count_learnt(plan, *card.tuning);
+  count_learnt(learnt_from(plan, head.tuning.method), *card.tuning);
   if (head.tuning.method == "finetune") {  // every weight of the encoder has learnt
     card.trained = true;
     card.initialised_tensors.clear();
@@ -89,11 +108,13 @@ void publish(const GroupJob& job, const TuningPlan& plan, const TunedHead& head)
                                                              : learnt->second;
                        }});
   }
+  const clips::AverageBrain average = average_of(learnt_from(plan, head.tuning.method));
   std::error_code ignored;
   if (job.config.run.force) {  // now that the new one is there
     fs::remove_all(plan.folder, ignored);
   }
   model::write_model(plan.folder, config, card_of(job, plan, head), weights, [&](const fs::path& partial) {
+    clips::write_average_brain(partial / clips::kAverageBrainFile, average);
     write_text(partial / "splits.tsv", evaluate::splits_tsv(std::span(&plan.splits, 1)));
     write_text(partial / "parent_splits.tsv", parent_splits_tsv(plan.parent));
     for (const char* name : kHistories) {

@@ -9,6 +9,7 @@
 #include "model/device/device.h"
 #include "pipelines/head.h"
 #include "pipelines/loaded_model.h"
+#include "pipelines/saliency.h"
 
 namespace fs = std::filesystem;
 
@@ -66,6 +67,7 @@ CheckedModel check_model(const Config& config, const fs::path& out_dir, bool mus
   const bool predicts = folder.config.head_target.has_value();
   if (must_predict || predicts) {
     class_named(head_of(folder).target, config.saliency.saliency_class);
+    baseline_of(config.saliency, folder);
   }
   const std::string note = model::untrained_note(folder.card);
   if (!note.empty()) {

@@ -32,6 +32,7 @@ struct EmbedOptions {
 
 struct SaliencyOptions {
   std::string saliency_method = "intgrad";
+  std::string saliency_baseline{};
   std::vector<std::string> saliency_spaces{"slim"};
   std::optional<int64_t> saliency_steps{};
   int64_t saliency_clips = 2;
@@ -41,6 +42,9 @@ struct SaliencyOptions {
   static void fields(Visit&& visit) {
     visit("saliency_method", &SaliencyOptions::saliency_method,
           "intgrad (integrated gradients) or gradxinput");
+    visit("saliency_baseline", &SaliencyOptions::saliency_baseline,
+          "where integrated gradients begin: average (of the runs that the head learnt from) or zero (empty: "
+          "average where the model has one)");
     visit("saliency_spaces", &SaliencyOptions::saliency_spaces,
           "slim, and source for a map in the run's own grid too, where the transform is known");
     visit("saliency_steps", &SaliencyOptions::saliency_steps,

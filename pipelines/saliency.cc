@@ -8,7 +8,10 @@
 #include <cstdio>
 
 #include "bids/tsv.h"
+#include "clips/average_brain.h"
 #include "core/error.h"
+#include "core/sha256.h"
+#include "core/token_set.h"
 #include "model/checkpoint/model_tool.h"
 #include "pipelines/attribute_run.h"
 #include "pipelines/embed.h"
@@ -34,6 +37,7 @@ struct Request {
   std::vector<Atlas> atlases;
   AttributionSettings settings;
   std::optional<int64_t> named_class;
+  std::string baseline = "0, the mean of the z-scores";
 
   bool source_too() const {
     const std::vector<std::string>& spaces = options.saliency_spaces;
@@ -57,6 +61,11 @@ Request request_of(const Config& config, const LoadedModel& model) {
     request.settings.most_steps = *steps;
   }
   request.settings.most_clips = config.saliency.saliency_clips;
+  if (std::optional<clips::AverageBrain> average = baseline_of(config.saliency, model.folder);
+      average && request.settings.path) {
+    request.baseline = "the average of " + std::to_string(average->runs) + " runs that the head learnt from";
+    request.settings.baseline = std::move(average->values);
+  }
   return request;
 }
 
@@ -105,6 +114,7 @@ std::string hash_of(const Job& job, const LoadedModel& model, const Request& req
                    {"method", request.options.saliency_method},
                    {"steps", {request.settings.steps, request.settings.most_steps}},
                    {"clips", request.settings.most_clips},
+                   {"baseline", sha256_hex(std::as_bytes(std::span(request.settings.baseline)))},
                    {"class", request.options.saliency_class},
                    {"source", request.source_too()},
                    {"sanity", request.options.saliency_sanity},
@@ -144,7 +154,7 @@ json clips_fact(const Job& job, const bids::BoldRun& run, const LoadedModel& mod
   for (const ClipShare& share : found.clips) {
     const clips::ClipFrames& frames = clips.chosen[share.clip];
     json item{{"Clip", share.clip},      {"Frames", clips::describe(frames)},
-              {"F", share.at_clip},      {"FAtZero", share.at_zero},
+              {"F", share.at_clip},      {"FAtBaseline", share.at_baseline},
               {"SumA", share.sum},       {"SumAbsA", share.sum_abs},
               {"Windows", json::array()}};
     if (request.settings.path) {
@@ -190,6 +200,7 @@ json saliency_fact(const Job& job, const bids::BoldRun& run, const LoadedModel& 
   json fact{{"Clips", clips_fact(job, run, model, request, clips, found)}};
   if (request.settings.path) {
     fact["Verdict"] = verdict_of(found.worst_residual);
+    fact["Baseline"] = request.baseline;
   }
   for (const SanityStep& step : sanity) {
     fact["Sanity"].push_back({{"Randomised", step.randomised}, {"Spearman", step.correlation}});
@@ -239,6 +250,7 @@ UnitReport saliency_run(const Job& job, const bids::BoldRun& run, const LoadedMo
                         : request.named_class.value_or(1));  // of two classes: one sign for everybody
   SaliencyMap map{.run = run,
                   .method = request.options.saliency_method,
+                  .baseline = request.baseline,
                   .target = request.head.target,
                   .explained = explained,
                   .values = {},
@@ -274,6 +286,10 @@ void check_saliency(const SaliencyOptions& options) {
   if (options.saliency_method != "intgrad" && options.saliency_method != "gradxinput") {
     refuse("--saliency-method", options.saliency_method, "intgrad or gradxinput");
   }
+  if (!options.saliency_baseline.empty() && options.saliency_baseline != "average" &&
+      options.saliency_baseline != "zero") {
+    refuse("--saliency-baseline", options.saliency_baseline, "average or zero");
+  }
   for (const std::string& space : options.saliency_spaces) {
     if (space != "slim" && space != "source") {
       refuse("--saliency-spaces", space, "slim or source");
@@ -285,6 +301,20 @@ void check_saliency(const SaliencyOptions& options) {
   if (options.saliency_clips < 1) {
     refuse("--saliency-clips", std::to_string(options.saliency_clips), "at least 1");
   }
+}
+
+std::optional<clips::AverageBrain> baseline_of(const SaliencyOptions& options,
+                                               const model::ModelFolder& model) {
+  const fs::path file = model.path / clips::kAverageBrainFile;
+  if (options.saliency_baseline == "zero" || (options.saliency_baseline.empty() && !fs::exists(file))) {
+    return std::nullopt;
+  }
+  if (!fs::exists(file)) {
+    throw Error(
+        message::kUnfitModel, "The model carries no average of the runs that its head learnt from.",
+        {.file = file.string(), .remedy = "--saliency-baseline zero, or make the head with finetune"});
+  }
+  return clips::read_average_brain(file, packaged_token_set().size() * kTokenVoxels);
 }
 
 void run_saliency(const Job& job) {

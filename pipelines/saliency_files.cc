@@ -27,12 +27,12 @@ std::string described(const SaliencyMap& map, const std::string& what) {
 /// Keys that maps and tables share.
 json map_sidecar(const SaliencyMap& map, const std::string& description) {
   json sidecar = grid_sidecar(map.run, described(map, description), {store_uri(map.run)}, map.block);
-  sidecar.update(
-      {{"Method", is_path(map) ? "integrated gradients from 0 (the mean of the run's z-scores), Gauss-Legendre rule in the cube root of the path"
-                               : "gradient x input"},
-       {"Target", target_facts(map.target)},
-       {"Function", map.explained.function},
-       {"Units", map.explained.units}});
+  sidecar.update({{"Method", is_path(map) ? "integrated gradients from " + map.baseline +
+                                                ", Gauss-Legendre rule in the cube root of the path"
+                                          : "gradient x input"},
+                  {"Target", target_facts(map.target)},
+                  {"Function", map.explained.function},
+                  {"Units", map.explained.units}});
   return sidecar;
 }
 
@@ -40,8 +40,8 @@ bids::DerivativeFile slim_file(const SaliencyMap& map) {
   json sidecar = map_sidecar(map, "Which voxels made the model's prediction of");
   sidecar["SkullStripped"] = true;
   sidecar["Normalization"] =
-      is_path(map) ? "none: signed; the sum over voxels is the mean over clips of F(x) - F(0), up "
-                     "to the residual"
+      is_path(map) ? "none: signed; the sum over voxels is the mean over clips of F(x) - F(baseline), "
+                     "up to the residual"
                    : "none: signed";
   return {saliency_name(map.run, map.method, map.target.name), std::move(sidecar),
           [values = on_slim_grid(map.values, map.valid)](const fs::path& path) {

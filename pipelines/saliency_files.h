@@ -15,7 +15,8 @@ namespace slim::pipelines {
 /// A run's finished map and what must be said about it.
 struct SaliencyMap {
   const bids::BoldRun& run;
-  std::string method;  // intgrad or gradxinput
+  std::string method;    // intgrad or gradxinput
+  std::string baseline;  // where integrated gradients begin, for people
   const model::HeadTarget& target;
   const Explained& explained;
   std::vector<double> values;        // [tokens * 64], store order

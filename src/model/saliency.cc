@@ -28,15 +28,16 @@ at::Tensor gradients_at(const ClipScalar& scalar, const at::Tensor& points) {
   return leaf.grad();
 }
 
-/// A point alpha of the path from 0 (alpha = 0) to the clip (1), and its share in the mean over the path.
+/// A point alpha of the path from the baseline (alpha = 0) to the clip (1), and its share in the mean over
+/// the path.
 struct PathPoint {
   double alpha, share;
 };
 
-// Note [Path]. Right behind the embedding stands a LayerNorm: a clip of a twentieth of its values already looks
-// nearly like the whole clip, and F changes most near alpha = 0. So alpha = u^3, with the nodes and weights of
-// Gauss and Legendre in u: fine steps near 0, and exact for polynomials in alpha (of degree d where 3d + 2 <
-// 2n).
+// Note [Path]. Right behind the embedding stands a LayerNorm: from 0, a clip of a twentieth of its values
+// already looks nearly like the whole clip, and F changes most near alpha = 0. So alpha = u^3, with the nodes
+// and weights of Gauss and Legendre in u: fine steps near 0, and exact for polynomials in alpha (of degree d
+// where 3d + 2 < 2n).
 std::vector<PathPoint> path_points(int64_t n) {
   const auto degree = static_cast<unsigned>(n);
   std::vector<PathPoint> points;
@@ -60,15 +61,15 @@ std::vector<PathPoint> path_points(int64_t n) {
 }
 
 /// Mean over the path of dF/dx, from n points of it (Note [Path]).
-at::Tensor mean_gradient(const ClipScalar& scalar, const at::Tensor& clip, int64_t n, int64_t at_once,
-                         const std::function<void(int64_t)>& watch) {
+at::Tensor mean_gradient(const ClipScalar& scalar, const at::Tensor& baseline, const at::Tensor& way,
+                         int64_t n, int64_t at_once, const std::function<void(int64_t)>& watch) {
   const std::vector<PathPoint> path = path_points(n);
-  at::Tensor mean = at::zeros_like(clip);
+  at::Tensor mean = at::zeros_like(way);
   for (int64_t first = 0; first < n; first += at_once) {
     const int64_t count = std::min(at_once, n - first);
     std::vector<at::Tensor> points;
     for (int64_t j = first; j < first + count; ++j) {
-      points.push_back(clip * path[static_cast<size_t>(j)].alpha);
+      points.push_back(baseline + way * path[static_cast<size_t>(j)].alpha);
     }
     const at::Tensor gradients = gradients_at(scalar, at::stack(points));
     for (int64_t j = 0; j < count; ++j) {
@@ -79,10 +80,10 @@ at::Tensor mean_gradient(const ClipScalar& scalar, const at::Tensor& clip, int64
   return mean;
 }
 
-Attribution attribution(const at::Tensor& values, double at_clip, double at_zero, int64_t steps) {
+Attribution attribution(const at::Tensor& values, double at_clip, double at_baseline, int64_t steps) {
   return {.values = values.to(at::kCPU, at::kFloat).contiguous(),
           .at_clip = at_clip,
-          .at_zero = at_zero,
+          .at_baseline = at_baseline,
           .sum = values.sum(at::kDouble).item<double>(),
           .sum_abs = values.abs().sum(at::kDouble).item<double>(),
           .steps = steps};
@@ -112,24 +113,26 @@ int stage_of(const std::string& key, const EncoderOptions& options) {
 }  // namespace
 
 double Attribution::residual() const {
-  const double whole = at_clip - at_zero;
+  const double whole = at_clip - at_baseline;
   return std::fabs(sum - whole) / std::max(std::fabs(whole), kSmallestDifference);
 }
 
 Attribution integrated_gradients(const ClipScalar& scalar, const at::Tensor& clip,
                                  const IntgradOptions& options) {
   const at::Tensor x = clip.to(at::kFloat);
-  const double at_clip = value_at(scalar, x), at_zero = value_at(scalar, at::zeros_like(x));
+  const at::Tensor baseline = options.baseline.defined() ? options.baseline : at::zeros_like(x);
+  const at::Tensor way = x - baseline;
+  const double at_clip = value_at(scalar, x), at_baseline = value_at(scalar, baseline);
   const int64_t most = std::max(options.steps, options.most_steps);
   int64_t before = 0;  // gradients of coarser cuts
   for (int64_t n = options.steps;; n = std::min(2 * n, most)) {
-    const at::Tensor gradient = mean_gradient(scalar, x, n, options.at_once, [&](int64_t done) {
+    const at::Tensor gradient = mean_gradient(scalar, baseline, way, n, options.at_once, [&](int64_t done) {
       if (options.watch) {
         options.watch(before + done, before + n);
       }
     });
     before += n;
-    const Attribution result = attribution(x * gradient, at_clip, at_zero, n);
+    const Attribution result = attribution(way * gradient, at_clip, at_baseline, n);
     if (result.residual() <= options.complete || n == most) {
       return result;
     }

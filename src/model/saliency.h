@@ -16,32 +16,33 @@ using ClipScalar = std::function<at::Tensor(const at::Tensor& clips)>;
 
 /// Why a scalar F has its value on a clip x: a part for each value of the clip.
 struct Attribution {
-  at::Tensor values;                    // A, of the clip's shape, float32 on the CPU
-  double at_clip = 0.0, at_zero = 0.0;  // F(x), F(0)
-  double sum = 0.0, sum_abs = 0.0;      // of A, of |A|
-  int64_t steps = 0;                    // gradients that A was made of
+  at::Tensor values;                        // A, of the clip's shape, float32 on the CPU
+  double at_clip = 0.0, at_baseline = 0.0;  // F(x), F(b)
+  double sum = 0.0, sum_abs = 0.0;          // of A, of |A|
+  int64_t steps = 0;                        // gradients that A was made of
 
-  /// |sum A - (F(x) - F(0))| / max(|F(x) - F(0)|, 1e-6): 0 when the parts add up to the whole.
+  /// |sum A - (F(x) - F(b))| / max(|F(x) - F(b)|, 1e-6): 0 when the parts add up to the whole.
   double residual() const;
 };
 
-/// How the path from 0 to the clip is cut.
+/// How the path from the baseline to the clip is cut.
 struct IntgradOptions {
   int64_t steps = 32;
   int64_t most_steps = 128;  // steps are doubled up to here (or to `steps`) while the residual is ...
   double complete = 0.05;    // ... above this
   int64_t at_once = 1;       // points of the path in one batch
+  at::Tensor baseline{};     // b, of the clip's shape; undefined: 0
   /// Called after every batch with the gradients taken and those known to be needed; may throw to stop.
   std::function<void(int64_t done, int64_t total)> watch{};
 };
 
-/// Integrated gradients (Sundararajan 2017) from the baseline 0: A = x * mean of dF/dx at alpha x over alpha in
-/// 0..1, for a clip [...] without its batch dimension, on the device of F. The n points of the path lie closest
-/// near 0 (Note [Path]).
+/// Integrated gradients (Sundararajan 2017) from a baseline b: A = (x - b) * mean over alpha in 0..1 of dF/dx
+/// at b + alpha (x - b), for a clip [...] without its batch dimension, on the device of F. The n points of
+/// the path lie closest near b (Note [Path]).
 Attribution integrated_gradients(const ClipScalar& scalar, const at::Tensor& clip,
                                  const IntgradOptions& options = {});
 
-/// A = x * dF/dx at x.
+/// A = x * dF/dx at x; F(b) is F(0).
 Attribution gradient_times_input(const ClipScalar& scalar, const at::Tensor& clip);
 
 /// A linear function of the encoder's feature.

@@ -7,8 +7,10 @@
 #include <nlohmann/json.hpp>
 
 #include "bids/tsv.h"
+#include "clips/average_brain.h"
 #include "core/atomic_file.h"
 #include "core/safetensors.h"
+#include "core/token_set.h"
 #include "evaluate/splits_table.h"
 #include "tests/cli/toy.h"
 
@@ -66,6 +68,15 @@ class Finetune : public ::testing::Test {
   nlohmann::json json(const std::string& model, const std::string& file) const {
     return nlohmann::json::parse(read_text(out_ / "models" / model / file));
   }
+  fs::path store_of(const std::string& participant) const {
+    for (const fs::directory_entry& entry : fs::directory_iterator(out_ / participant / "func")) {
+      if (entry.path().string().ends_with("_clips.safetensors")) {
+        return entry.path();
+      }
+    }
+    ADD_FAILURE() << "no clip store of " << participant;
+    return {};
+  }
   SafetensorsFile weights(const std::string& model) const {
     return SafetensorsFile::open(out_ / "models" / model / "weights.safetensors");
   }
@@ -98,6 +109,16 @@ TEST_F(Finetune, ALinearHeadLeavesTheEncoderAndItsWordAlone) {
   }
   const bids::Table splits = bids::read_tsv(out_ / "models/model-tinyGroup/splits.tsv");
   EXPECT_EQ(splits.rows.size(), 10u);
+  std::vector<fs::path> learnt;
+  for (size_t row = 0; row < splits.rows.size(); ++row) {
+    if (*splits.cell(row, "split") != "test") {
+      learnt.push_back(store_of(*splits.cell(row, "participant_id")));
+    }
+  }
+  EXPECT_EQ(clips::read_average_brain(out_ / "models/model-tinyGroup" / clips::kAverageBrainFile,
+                                      packaged_token_set().size() * kTokenVoxels)
+                .values,
+            clips::average_brain(learnt).values);
   EXPECT_NE(result.err.find("untrained"), std::string::npos);
   EXPECT_EQ(finetune({"--target", "group"}).exit_code, 73) << "a model of that name is there";
   EXPECT_EQ(finetune({"--target", "group", "--force"}).exit_code, 0);

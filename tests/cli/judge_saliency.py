@@ -43,7 +43,7 @@ for path in maps:
         assert abs(sum(w["SumA"] for w in clip["Windows"]) - clip["SumA"]) <= 1e-5 * clip["SumAbsA"], path
         assert abs(sum(w["SumAbsA"] for w in clip["Windows"]) - clip["SumAbsA"]) <= 1e-5 * clip["SumAbsA"], path
         if "Residual" in clip:
-            whole = clip["F"] - clip["FAtZero"]
+            whole = clip["F"] - clip["FAtBaseline"]
             residual = abs(clip["SumA"] - whole) / max(abs(whole), 1e-6)
             assert abs(residual - clip["Residual"]) <= 1e-6 * max(1, residual), (path, residual)
             verdict = "complete" if residual <= 0.05 else "approximate" if residual <= 0.2 else "incomplete"

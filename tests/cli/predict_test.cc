@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "bids/tsv.h"
+#include "clips/average_brain.h"
 #include "clips/clip_store.h"
 #include "core/atomic_file.h"
 #include "model/checkpoint/model_folder.h"
@@ -201,6 +202,32 @@ void silence_the_right(const fs::path& path) {
   clips::write_clip_store(path, {.n_frames = frames, .bold = bold, .valid = valid, .metadata = metadata});
 }
 
+TEST_F(Predict, APathFromTheAverageExplainsWhatDiffersFromIt) {
+  // The average is the first participant's own: its map is what is left in the frames, the other's is more.
+  const fs::path store = file("01", "_clips.safetensors");
+  clips::write_average_brain(out_ / "models/model-grouped" / clips::kAverageBrainFile,
+                             clips::average_brain(std::vector<fs::path>{store}));
+  const auto mapped = [&](const std::string& participant, const std::vector<std::string>& extra) {
+    const ProgramResult result =
+        call("grouped", joined({"--stages", "saliency", "--participant-label", participant}, extra));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    EXPECT_NE(result.last_line().find("1 done"), std::string::npos) << result.last_line();
+    return sidecar(participant, "res-slim_stat-intgrad_desc-group_boldmap.json");
+  };
+  const auto clip = [](const nlohmann::json& map, const char* key) {
+    return map.at("Slimbrain").at("Saliency").at("Clips").at(0).at(key).get<double>();
+  };
+  const nlohmann::json own = mapped("01", {}), other = mapped("02", {}),
+                       zero = mapped("01", {"--saliency-baseline", "zero"});
+  EXPECT_EQ(own.at("Slimbrain").at("Saliency").at("Baseline"),
+            "the average of 1 runs that the head learnt from");
+  EXPECT_NE(zero.at("Method").get<std::string>().find("from 0"), std::string::npos);
+  EXPECT_LT(clip(own, "SumAbsA"), clip(zero, "SumAbsA"));
+  EXPECT_LT(clip(own, "SumAbsA"), clip(other, "SumAbsA"));
+  EXPECT_NE(clip(own, "FAtBaseline"), clip(zero, "FAtBaseline"));
+  EXPECT_NEAR(clip(own, "F"), clip(zero, "F"), 1e-5);
+}
+
 TEST_F(Predict, ASignalOnTheLeftIsExplainedOnTheLeft) {
   const auto python = judges_python();
   if (!python) {
@@ -269,6 +296,8 @@ TEST_F(Predict, WhatCannotBeExplainedIsRefusedBeforeAnyWork) {
       {"grouped", {"--saliency-class", "boss"}, 64, "SB1002", "control, patient"},
       {"aged", {"--saliency-class", "old"}, 64, "SB1002", "number"},
       {"aged", {"--saliency-method", "guess"}, 64, "SB1002", "intgrad"},
+      {"aged", {"--saliency-baseline", "moon"}, 64, "SB1002", "average"},
+      {"aged", {"--saliency-baseline", "average"}, 65, "SB4002", "carries no average"},
       {"aged", {"--saliency-spaces", "moon"}, 64, "SB1002", "source"}};
   const auto before = tree_hashes(out_, {});
   for (const BadCall& bad : calls) {

@@ -30,8 +30,8 @@ TEST(Saliency, OfALinearFunctionIsWeightTimesInputByEitherMethod) {
        {integrated_gradients(linear, x, {.steps = 3}), gradient_times_input(linear, x)}) {
     EXPECT_TRUE(at::allclose(a.values, w * x, 1e-6, 1e-7));
     EXPECT_LT(a.residual(), 1e-5);
-    EXPECT_NEAR(a.at_zero, 0.75, 1e-7);
-    EXPECT_NEAR(a.at_clip - a.at_zero, (w * x).sum().item<double>(), 1e-4);
+    EXPECT_NEAR(a.at_baseline, 0.75, 1e-7);
+    EXPECT_NEAR(a.at_clip - a.at_baseline, (w * x).sum().item<double>(), 1e-4);
     EXPECT_NEAR(a.sum_abs, (w * x).abs().sum().item<double>(), 1e-3);
   }
 }
@@ -50,7 +50,8 @@ TEST(Saliency, ThreePointsAreExactForAQuadraticAndEqualInputsGetEqualParts) {
 }
 
 TEST(Saliency, PointsAreThoseOfGaussAndLegendreInTheCubeRootOfThePath) {
-  // For n = 2: u = (1 -+ 1/sqrt(3)) / 2 with equal weights; alpha = u^3, shares as 3 u^2, of which the sum is 1.
+  // For n = 2: u = (1 -+ 1/sqrt(3)) / 2 with equal weights; alpha = u^3, shares as 3 u^2, of which the sum
+  // is 1.
   std::vector<double> seen;
   const ClipScalar noting = [&](const at::Tensor& clips) {
     for (int64_t i = 0; clips.requires_grad() && i < clips.size(0); ++i) {
@@ -76,6 +77,18 @@ TEST(Saliency, AFunctionThatSaturatesNearZeroIsSeenWhole) {
   };
   EXPECT_LT(integrated_gradients(saturating, x, {.steps = 12, .most_steps = 12}).residual(), 0.02);
   EXPECT_LT(integrated_gradients(saturating, x, {.steps = 128, .most_steps = 128}).residual(), 1e-4);
+}
+
+TEST(Saliency, FromABaselineOnlyWhatDiffersFromItHasAPart) {
+  // F = (sum x)^2 from b to x: (x_i - b_i)(sum x + sum b).
+  const at::Tensor b = generated("b", {3, 4}, 1.0), x = b.clone();
+  x[1].add_(0.5);
+  const ClipScalar square = [](const at::Tensor& clips) { return per_clip(clips).square(); };
+  const Attribution a = integrated_gradients(square, x, {.steps = 3, .most_steps = 3, .baseline = b});
+  EXPECT_EQ(a.values[0].abs().sum().item<double>() + a.values[2].abs().sum().item<double>(), 0.0);
+  EXPECT_TRUE(at::allclose(a.values, (x - b) * (x.sum() + b.sum()), 1e-5, 1e-6));
+  EXPECT_NEAR(a.at_baseline, std::pow(b.sum().item<double>(), 2), 1e-5);
+  EXPECT_LT(a.residual(), 1e-5);
 }
 
 TEST(Saliency, StepsAreDoubledWhileThePartsDoNotAddUp) {
