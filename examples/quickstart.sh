@@ -3,15 +3,13 @@
 # quickstart.sh [WORK_FOLDER]: sets up, builds, makes a synthetic cohort with a planted effect, pre-trains a tiny model on
 # it, and shows that the effect is found. WORK_FOLDER is quickstart/ in the repository unless given. Run again,
 # it skips what is there.
-# With SLIM_BIN=FOLDER the programs in that folder are used and nothing is built. QUICKSTART_SUBJECTS (40) and
-# QUICKSTART_EPOCHS (6) make it shorter; with few participants or epochs nothing need be found.
+# With SLIM_BIN=FOLDER the programs in that folder are used and nothing is built.
 set -euo pipefail
 export LC_ALL=C
 source "$(dirname "$0")/../cmake/places.sh"
 
 mkdir -p "${1:-$SLIM_SOURCE/quickstart}"
 work=$(cd "${1:-$SLIM_SOURCE/quickstart}" && pwd)
-subjects=${QUICKSTART_SUBJECTS:-40} epochs=${QUICKSTART_EPOCHS:-6}
 cohort=$work/bids out=$work/out
 models=$out/models
 people=$cohort/participants.tsv
@@ -27,8 +25,8 @@ else
   step "1/9 Using the programs in $SLIM_BIN"
 fi
 
-step "2/9 A synthetic cohort: $subjects participants in MNI space; patients lose 30 % of the signal in the left temporal lobe"
-"$SLIM_BIN/make_toy_dataset" "$cohort" --subjects "$subjects" --form mni --frames 44 --tr 0.72 --voxel-mm 4 \
+step "2/9 A synthetic cohort: 40 participants in MNI space; patients lose 30 % of the signal in the left temporal lobe"
+"$SLIM_BIN/make_toy_dataset" "$cohort" --subjects 40 --form mni --frames 44 --tr 0.72 --voxel-mm 4 \
   --variation 0.1 --loss 0.3 --seed 1 2>/dev/null
 
 step "3/9 Packing the runs for the model"
@@ -38,7 +36,7 @@ step "4/9 Pre-training a tiny model; it sees no label"
 if [ -f "$models/model-tiny/model.json" ]; then
   echo "$models/model-tiny: there already"
 else
-  run - "$out" group --stages pretrain --model-name tiny --epochs "$epochs" --stage1-epochs 10
+  run - "$out" group --stages pretrain --model-name tiny --stage1-epochs 10
 fi
 
 step "5/9 Embedding with it"
@@ -51,9 +49,9 @@ else
   run - "$out" group --stages finetune --model tiny --target group --targets-file "$people"
 fi
 
-step "7/9 Predicting each run; attribution maps of two patients"
+step "7/9 Predicting each run; attribution maps of four patients"
 run "$cohort" "$out" participant --stages predict --model tinyGroup
-run "$cohort" "$out" participant --stages saliency --model tinyGroup --saliency-steps 12 --participant-label 02 04
+run "$cohort" "$out" participant --stages saliency --model tinyGroup --saliency-steps 12 --participant-label 02 04 06 08
 
 step "8/9 How well the frozen encoder tells group, beside baselines and with permuted labels"
 metrics=$out/group_desc-group_metrics.tsv
@@ -81,7 +79,7 @@ cat <<END
   metrics      $metrics
   pictures     $work/sub-01.png    mean z image of the first run, left on the left, and its mean time course
                $work/training.png  losses of both stages
-               $work/saliency.png  attributions over the mean image (so small a model does not single out the planted left temporal region)
+               $work/saliency.png  mean attribution of the patients over the mean image: strongest in the left temporal lobe, where the loss is planted
 
 Such a small model, trained for minutes on invented brains, is for looking at files and commands only. With a trained model
 (slimbrain-model import FILE.pth DIR) and your data:
