@@ -46,7 +46,7 @@ ClipShare share_of(const model::Attribution& found, size_t clip, const clips::Cl
 }
 
 /// The baseline in every frame of a clip, 0 where the run has no value; undefined for 0.
-at::Tensor baseline_of(const at::Tensor& clip, const clips::ClipStore& store, std::vector<float> frame) {
+at::Tensor baseline_clip(const at::Tensor& clip, const clips::ClipStore& store, std::vector<float> frame) {
   if (frame.empty()) {
     return {};
   }
@@ -93,7 +93,7 @@ RunAttribution attribute_with(const model::HieraEncoder& encoder, const LoadedMo
       }
     };
     const model::Attribution found = attribute_clip(
-        scalar, clip, baseline_of(clip, clips.store, settings.baseline), settings, model.batch, watch);
+        scalar, clip, baseline_clip(clip, clips.store, settings.baseline), settings, model.batch, watch);
     if (!std::isfinite(found.sum_abs) || !std::isfinite(found.at_clip)) {
       throw Error(
           message::kUnfitModel, "The gradients of this run are not finite.",

@@ -82,7 +82,8 @@ model::ModelConfig config_of(const TuningPlan& plan, const TunedHead& head) {
   return config;
 }
 
-model::ModelCard card_of(const GroupJob& job, const TuningPlan& plan, const TunedHead& head) {
+model::ModelCard card_of(const GroupJob& job, const TuningPlan& plan, const TunedHead& head,
+                         const std::vector<const StoredRun*>& run_of_clip) {
   model::ModelCard card = plan.parent.card;  // source and pre-training stay
   card.name = plan.name;
   card.made_by = "finetune";
@@ -90,7 +91,7 @@ model::ModelCard card_of(const GroupJob& job, const TuningPlan& plan, const Tune
   card.tuning = head.tuning;
   card.tuning->parent = plan.parent.card.weights_sha256;
   card.tuning->ranker = plan.features.ranker;
-  count_learnt(learnt_from(plan, head.tuning.method), *card.tuning);
+  count_learnt(run_of_clip, *card.tuning);
   if (head.tuning.method == "finetune") {  // every weight of the encoder has learnt
     card.trained = true;
     card.initialised_tensors.clear();
@@ -108,24 +109,26 @@ void publish(const GroupJob& job, const TuningPlan& plan, const TunedHead& head)
                                                              : learnt->second;
                        }});
   }
-  const clips::AverageBrain average = average_of(learnt_from(plan, head.tuning.method));
+  const std::vector<const StoredRun*> run_of_clip = learnt_from(plan, head.tuning.method);
+  const clips::AverageBrain average = average_of(run_of_clip);
   std::error_code ignored;
   if (job.config.run.force) {  // now that the new one is there
     fs::remove_all(plan.folder, ignored);
   }
-  model::write_model(plan.folder, config, card_of(job, plan, head), weights, [&](const fs::path& partial) {
-    clips::write_average_brain(partial / clips::kAverageBrainFile, average);
-    write_text(partial / "splits.tsv", evaluate::splits_tsv(std::span(&plan.splits, 1)));
-    write_text(partial / "parent_splits.tsv", parent_splits_tsv(plan.parent));
-    for (const char* name : kHistories) {
-      if (head.tuning.method == "finetune") {
-        write_text(partial / name, read_text(plan.work / name));
-      }
-    }
-    if (fs::exists(plan.parent.path / kAtlas)) {
-      fs::copy_file(plan.parent.path / kAtlas, partial / kAtlas);
-    }
-  });
+  model::write_model(plan.folder, config, card_of(job, plan, head, run_of_clip), weights,
+                     [&](const fs::path& partial) {
+                       clips::write_average_brain(partial / clips::kAverageBrainFile, average);
+                       write_text(partial / "splits.tsv", evaluate::splits_tsv(std::span(&plan.splits, 1)));
+                       write_text(partial / "parent_splits.tsv", parent_splits_tsv(plan.parent));
+                       for (const char* name : kHistories) {
+                         if (head.tuning.method == "finetune") {
+                           write_text(partial / name, read_text(plan.work / name));
+                         }
+                       }
+                       if (fs::exists(plan.parent.path / kAtlas)) {
+                         fs::copy_file(plan.parent.path / kAtlas, partial / kAtlas);
+                       }
+                     });
   fs::remove_all(plan.work, ignored);
 }
 

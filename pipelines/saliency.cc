@@ -63,7 +63,8 @@ Request request_of(const Config& config, const LoadedModel& model) {
   request.settings.most_clips = config.saliency.saliency_clips;
   if (std::optional<clips::AverageBrain> average = baseline_of(config.saliency, model.folder);
       average && request.settings.path) {
-    request.baseline = "the average of " + std::to_string(average->runs) + " runs that the head learnt from";
+    request.baseline =
+        "the average of the runs that the head learnt from (" + std::to_string(average->runs) + ")";
     request.settings.baseline = std::move(average->values);
   }
   return request;

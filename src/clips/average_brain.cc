@@ -16,7 +16,6 @@ namespace slim::clips {
 namespace {
 
 constexpr const char* kRuns = "slimbrain_runs";
-constexpr int64_t kFramesAtOnce = 16;
 
 TensorSpec spec_of(int64_t values) { return {.name = "average", .dtype = DType::F32, .shape = {values}}; }
 
@@ -24,17 +23,13 @@ TensorSpec spec_of(int64_t values) { return {.name = "average", .dtype = DType::
 std::vector<double> sum_over_time(const ClipStore& store) {
   const auto voxels = static_cast<size_t>(store.frame_values());
   std::vector<double> sums(voxels, 0.0);
-  std::vector<uint16_t> halves(voxels * kFramesAtOnce);
+  std::vector<uint16_t> halves(voxels);
   std::vector<float> frame(voxels);
-  for (int64_t first = 0; first < store.n_frames(); first += kFramesAtOnce) {
-    const auto count = static_cast<size_t>(std::min(kFramesAtOnce, store.n_frames() - first));
-    const std::span<uint16_t> read = std::span(halves).first(voxels * count);
-    store.read_frames(first, static_cast<int64_t>(count), read);
-    for (size_t f = 0; f < count; ++f) {
-      floats_from_halves(read.subspan(f * voxels, voxels), frame);
-      std::transform(frame.begin(), frame.end(), sums.begin(), sums.begin(),
-                     [](float value, double sum) { return sum + static_cast<double>(value); });
-    }
+  for (int64_t t = 0; t < store.n_frames(); ++t) {
+    store.read_frames(t, 1, halves);
+    floats_from_halves(halves, frame);
+    std::transform(frame.begin(), frame.end(), sums.begin(), sums.begin(),
+                   [](float value, double sum) { return sum + static_cast<double>(value); });
   }
   return sums;
 }

@@ -220,7 +220,7 @@ TEST_F(Predict, APathFromTheAverageExplainsWhatDiffersFromIt) {
   const nlohmann::json own = mapped("01", {}), other = mapped("02", {}),
                        zero = mapped("01", {"--saliency-baseline", "zero"});
   EXPECT_EQ(own.at("Slimbrain").at("Saliency").at("Baseline"),
-            "the average of 1 runs that the head learnt from");
+            "the average of the runs that the head learnt from (1)");
   EXPECT_NE(zero.at("Method").get<std::string>().find("from 0"), std::string::npos);
   EXPECT_LT(clip(own, "SumAbsA"), clip(zero, "SumAbsA"));
   EXPECT_LT(clip(own, "SumAbsA"), clip(other, "SumAbsA"));

@@ -4,9 +4,10 @@
 #include <gtest/gtest.h>
 
 #include "clips/clip_store.h"
-#include "core/error.h"
 #include "core/token_set.h"
 #include "tests/support/clip_store.h"
+#include "tests/support/code_of.h"
+#include "tests/support/run_program.h"
 
 namespace fs = std::filesystem;
 
@@ -15,12 +16,7 @@ namespace {
 
 class AverageBrainFile : public ::testing::Test {
  protected:
-  void SetUp() override {
-    folder_ = fs::path(::testing::TempDir()) / ("average_brain_" + std::to_string(::getpid()));
-    fs::create_directories(folder_);
-  }
-  void TearDown() override { fs::remove_all(folder_); }
-  fs::path folder_;
+  test::TempFolder folder_;
 };
 
 TEST_F(AverageBrainFile, IsTheMeanOverRunsOfTheMeanOverTimeHoweverLongARunIs) {
@@ -66,10 +62,10 @@ TEST_F(AverageBrainFile, ComesBackBitForBitAndOthersAreRefused) {
   const AverageBrain back = read_average_brain(folder_ / "average", 3);
   EXPECT_EQ(back.values, brain.values);
   EXPECT_EQ(back.runs, 12);
-  EXPECT_THROW(read_average_brain(folder_ / "average", 4), Error);
-  EXPECT_THROW(read_average_brain(folder_ / "none", 3), Error);
+  EXPECT_EQ(test::code_of([&] { read_average_brain(folder_ / "average", 4); }), "SB2020");
+  EXPECT_EQ(test::code_of([&] { read_average_brain(folder_ / "none", 3); }), "SB2101");
   test::write_clip_store(folder_ / "store", packaged_token_set(), 40, [](int64_t, int64_t) { return 0.0F; });
-  EXPECT_THROW(read_average_brain(folder_ / "store", 3), Error);
+  EXPECT_EQ(test::code_of([&] { read_average_brain(folder_ / "store", 3); }), "SB2020");
 }
 
 }  // namespace

@@ -82,8 +82,7 @@ void explain_more_patients(const fs::path& work) {
                                    "tinyGroup",
                                    "--participant-label"};
     words.insert(words.end(), more.begin(), more.end());
-    const test::ProgramResult result =
-        test::run_program(fs::path(SLIM_BINARY_DIR) / "bin/slimbrain", words, {});
+    const test::ProgramResult result = test::run_program(fs::path(SLIM_BINARY_DIR) / "bin/slimbrain", words);
     EXPECT_EQ(result.exit_code, 0) << result.err;
   };
   explain({"10", "12", "14", "--saliency-steps", "12"});
@@ -137,8 +136,7 @@ TEST(Quickstart, FindsWhatIsPlantedShowsItAndKeepsItAllOnASecondRun) {
   explain_more_patients(work);
   if (const auto python = test::judges_python()) {
     const test::ProgramResult verdict = test::run_program(
-        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/examples/judge_cohort.py").string(), work.string()},
-        {});
+        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/examples/judge_cohort.py").string(), work.string()});
     EXPECT_EQ(verdict.exit_code, 0) << verdict.out << verdict.err;
   }
 }
