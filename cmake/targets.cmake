@@ -33,10 +33,19 @@ function(slim_program name)
   target_link_libraries(${name} PRIVATE slim_flags ${arg_LINKS})
 endfunction()
 
-# slim_test(NAME SOURCES ... LINKS ... [LABELS unit]): a GoogleTest program; each TEST is a CTest of the same name.
+# slim_together(TARGET...): files are compiled six at a time, for targets most of whose files include torch's headers: these
+# take longer to read than the files themselves.
+function(slim_together)
+  set_target_properties(${ARGN} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 6)
+endfunction()
+
+# slim_test(NAME SOURCES ... LINKS ... [LABELS unit] [TIMEOUT seconds] [ONE_PROCESS]): a GoogleTest program; each TEST is a
+# CTest of the same name. ONE_PROCESS: the program is one CTest, for tests that share what takes long to make.
 function(slim_test name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;LINKS;LABELS")
-  if(NOT arg_TIMEOUT)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ONE_PROCESS" "TIMEOUT" "SOURCES;LINKS;LABELS")
+  if(NOT arg_TIMEOUT AND arg_ONE_PROCESS)
+    set(arg_TIMEOUT 1800)
+  elseif(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 600)
   endif()
   if(NOT arg_LABELS)
@@ -44,5 +53,12 @@ function(slim_test name)
   endif()
   slim_program(${name} SOURCES ${arg_SOURCES} LINKS ${arg_LINKS} slim_gtest)
   target_compile_definitions(${name} PRIVATE SLIM_SOURCE_DIR="${PROJECT_SOURCE_DIR}" SLIM_BINARY_DIR="${PROJECT_BINARY_DIR}")
-  gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  # Several tests run at a time: threads that wait must not keep a core from others.
+  set(properties LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} ENVIRONMENT OMP_WAIT_POLICY=passive)
+  if(arg_ONE_PROCESS)
+    add_test(NAME ${name} COMMAND ${name})
+    set_tests_properties(${name} PROPERTIES ${properties})
+  else()
+    gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST PROPERTIES ${properties})
+  endif()
 endfunction()

@@ -75,7 +75,7 @@ void write_completeness(const GroupJob& job) {
   write_group_table(job.out_dir, table);
 }
 
-std::string number_cell(const nlohmann::json& json, const char* key) {
+std::string json_cell(const nlohmann::json& json, const char* key) {
   const auto value = json.find(key);
   return value == json.end() || !value->is_number() ? "n/a" : value->dump();
 }
@@ -103,7 +103,7 @@ void write_qc(const GroupJob& job) {
     const nlohmann::json qc = read_json(run.root / run.qc);
     std::vector<std::string> row = run_cells(run);
     for (const auto& [key, description] : numbers) {
-      row.push_back(number_cell(qc, key.c_str()));
+      row.push_back(json_cell(qc, key.c_str()));
     }
     row.push_back(qc.value("suggested_exclude", false) ? "true" : "false");
     std::string reason;

@@ -61,6 +61,7 @@ struct SaliencyOptions {
 struct TrainOptions {
   std::string preset = "tiny", model_name{}, objective = "jepa", clips{};
   std::optional<int64_t> epochs{}, clips_per_step{}, stage1_epochs{};
+  std::optional<double> learning_rate{};
   bool recompute = false;
   int64_t seed = 1;
   template <class Visit>
@@ -78,6 +79,9 @@ struct TrainOptions {
     visit("clips_per_step", &TrainOptions::clips_per_step,
           "clips of an optimiser step (default: pretrain tiny 2, base 32; finetune tiny 8, base 32); "
           "--batch-size of them at once");
+    visit("learning_rate", &TrainOptions::learning_rate,
+          "peak rate of the optimiser (default: pretrain, stage 2: tiny 0.001, base 0.0002; finetune, the "
+          "encoder: tiny 0.0001, base 0.00001, and ten times as much for the head)");
     visit("clips", &TrainOptions::clips,
           "random (40 frames from anywhere), selected (the ranker's windows) or mixed (a coin a visit; "
           "default: tiny mixed, base selected)");

@@ -4,6 +4,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/version.h"
@@ -13,6 +14,7 @@
 #include "pipelines/pretrain_cohort.h"
 #include "pipelines/pretrain_model.h"
 #include "pipelines/pretrain_stage1.h"
+#include "train/schedule.h"
 #include "train/trainer.h"
 
 namespace fs = std::filesystem;
@@ -48,6 +50,7 @@ Recipe recipe_of(const TrainOptions& train) {
                                                   .clips = "mixed"};
   recipe.epochs = train.epochs.value_or(recipe.epochs);
   recipe.clips_per_step = train.clips_per_step.value_or(recipe.clips_per_step);
+  recipe.rate = train::checked_rate(train.learning_rate.value_or(recipe.rate));
   if (!train.clips.empty()) {
     recipe.clips = train.clips;
   }
@@ -97,6 +100,7 @@ train::TrainerOptions trainer_options(const GroupJob& job, const Cohort& cohort,
                       {"epochs", std::to_string(recipe.epochs)},
                       {"objective", train.objective},
                       {"clips_per_step", std::to_string(recipe.clips_per_step)},
+                      {"learning_rate", nlohmann::json(recipe.rate).dump()},
                       {"clips", recipe.clips},
                       {"ranker", std::string(clips::name_of(pretrain_ranker(job.config)))},
                       {"stage1_epochs", std::to_string(stage1_epochs(train))},

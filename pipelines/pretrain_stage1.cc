@@ -27,7 +27,7 @@ struct Stage1Recipe {
   double rate, floor;
 };
 
-Stage1Recipe recipe_of(const TrainOptions& train) {
+Stage1Recipe stage1_recipe(const TrainOptions& train) {
   return train.preset == "base" ? Stage1Recipe{.epochs = 100,
                                                .warmup_epochs = 10,
                                                .pieces_per_step = 64,
@@ -45,7 +45,7 @@ Stage1Recipe recipe_of(const TrainOptions& train) {
 train::Stage1TrainerOptions trainer_options(const GroupJob& job, const Cohort& cohort,
                                             const clips::RoiLabels& labels, const at::Device& device) {
   const TrainOptions& train = job.config.train;
-  const Stage1Recipe recipe = recipe_of(train);
+  const Stage1Recipe recipe = stage1_recipe(train);
   const bool small = train.preset != "base";
   return {.stage1 = {.network = model::global_mae_preset(train.preset, labels.rows()),
                      .schedule = {.peak = recipe.rate, .floor = recipe.floor},
@@ -126,7 +126,7 @@ train::Stage1Trained trained_stage1(const GroupJob& job, Progress& progress, con
 }  // namespace
 
 int64_t stage1_epochs(const TrainOptions& train) {
-  return train.stage1_epochs.value_or(recipe_of(train).epochs);
+  return train.stage1_epochs.value_or(stage1_recipe(train).epochs);
 }
 
 clips::Ranker pretrain_ranker(const Config& config) {

@@ -2,6 +2,7 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
+#include <nlohmann/json.hpp>
 #include <charconv>
 #include <cmath>
 
@@ -15,6 +16,7 @@
 #include "pipelines/pretrain_stage1.h"
 #include "pipelines/tuning.h"
 #include "train/finetune_trainer.h"
+#include "train/schedule.h"
 
 namespace fs = std::filesystem;
 
@@ -24,15 +26,17 @@ namespace {
 /// What a preset settles unless a flag says otherwise.
 struct Recipe {
   int64_t epochs = 30, clips_per_step, warmup_epochs = 2, log_every;
-  double rate, head_rate, floor = 1e-6;
+  double rate, head_rate = 0.0, floor = 1e-6;
 };
 
 Recipe recipe_of(const TrainOptions& train, const std::string& preset) {
   Recipe recipe = preset == "base"
-                      ? Recipe{.clips_per_step = 32, .log_every = 10, .rate = 1e-5, .head_rate = 1e-4}
-                      : Recipe{.clips_per_step = 8, .log_every = 1, .rate = 1e-4, .head_rate = 1e-3};
+                      ? Recipe{.clips_per_step = 32, .log_every = 10, .rate = 1e-5}
+                      : Recipe{.clips_per_step = 8, .log_every = 1, .rate = 1e-4};
   recipe.epochs = train.epochs.value_or(recipe.epochs);
   recipe.clips_per_step = train.clips_per_step.value_or(recipe.clips_per_step);
+  recipe.rate = train::checked_rate(train.learning_rate.value_or(recipe.rate));
+  recipe.head_rate = 10 * recipe.rate;
   return recipe;
 }
 
@@ -160,6 +164,7 @@ train::FinetuneOptions options_of(const GroupJob& job, const TuningPlan& plan,
                       {"target", plan.target.column},
                       {"epochs", std::to_string(recipe.epochs)},
                       {"clips_per_step", std::to_string(recipe.clips_per_step)},
+                      {"learning_rate", nlohmann::json(recipe.rate).dump()},
                       {"class_weight", job.config.evaluate.class_weight},
                       {"seed", std::to_string(train.seed)},
                       {"precision", job.config.resources.precision},
@@ -170,7 +175,7 @@ train::FinetuneOptions options_of(const GroupJob& job, const TuningPlan& plan,
   return options;
 }
 
-TunedHead head_of(const train::Finetuned& tuned, const model::HeadTarget& target, int64_t epochs) {
+TunedHead tuned_head(const train::Finetuned& tuned, const model::HeadTarget& target, int64_t epochs) {
   TunedHead head{.target = target, .weights = {}, .tuning = {}};
   for (const auto& [name, tensor] : tuned.weights) {
     head.weights[name] = model::values_of(tensor);
@@ -213,7 +218,7 @@ TunedHead tuned_encoder(const GroupJob& job, const TuningPlan& plan) {
                       training_hooks(job, progress, "finetune", "clips"), device, type);
   job.log.say(Level::Normal, "finetune: epoch " + std::to_string(tuned.best_epoch) + " of " +
                                  std::to_string(options.epochs) + " is kept");
-  return head_of(tuned, target, options.epochs);
+  return tuned_head(tuned, target, options.epochs);
 }
 
 }  // namespace slim::pipelines

@@ -24,3 +24,5 @@ cmake --preset asan >/dev/null
 cmake --build build/asan
 ctest --test-dir build/asan --output-on-failure -j 2 "$@"
 ctest --test-dir build/release --output-on-failure -j 2 "$@"
+# CTest does not say which tests were skipped inside a program that it ran as one.
+awk '/: Skipped$/ { getline; print "skipped: " $0 }' build/release/Testing/Temporary/LastTest.log | sort | uniq -c

@@ -4,6 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <numbers>
+#include <string>
+
+#include "core/error.h"
 
 namespace slim::train {
 
@@ -19,6 +22,13 @@ double learning_rate(const Schedule& schedule, double scale, int64_t step) {
   const auto length = std::max<int64_t>(1, schedule.steps - 1 - schedule.warmup_steps);
   const double done = static_cast<double>(step - schedule.warmup_steps) / static_cast<double>(length);
   return floor + (peak - floor) * (1.0 + std::cos(std::numbers::pi * done)) / 2.0;
+}
+
+double checked_rate(double rate) {
+  if (!(rate > 0.0) || !std::isfinite(rate)) {
+    throw Error(message::kBadValue, "A learning rate is a positive number.", {.found = std::to_string(rate)});
+  }
+  return rate;
 }
 
 double ema_momentum(double start, int64_t step, int64_t steps) {

@@ -21,6 +21,9 @@ int64_t steps_per_epoch(int64_t clips, int64_t clips_per_step);
 /// at the group's peak where that is lower) exactly.
 double learning_rate(const Schedule& schedule, double scale, int64_t step);
 
+/// `rate`, a peak that somebody named. Error SB1002 when it is not a positive number.
+double checked_rate(double rate);
+
 /// Momentum of the target encoder after step 0 <= k < steps: start + (1 - start) k / steps.
 double ema_momentum(double start, int64_t step, int64_t steps);
 
