@@ -2,9 +2,9 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <charconv>
 #include <cmath>
+#include <nlohmann/json.hpp>
 
 #include "clips/clip_store.h"
 #include "core/error.h"
@@ -30,9 +30,8 @@ struct Recipe {
 };
 
 Recipe recipe_of(const TrainOptions& train, const std::string& preset) {
-  Recipe recipe = preset == "base"
-                      ? Recipe{.clips_per_step = 32, .log_every = 10, .rate = 1e-5}
-                      : Recipe{.clips_per_step = 8, .log_every = 1, .rate = 1e-4};
+  Recipe recipe = preset == "base" ? Recipe{.clips_per_step = 32, .log_every = 10, .rate = 1e-5}
+                                   : Recipe{.clips_per_step = 8, .log_every = 1, .rate = 1e-4};
   recipe.epochs = train.epochs.value_or(recipe.epochs);
   recipe.clips_per_step = train.clips_per_step.value_or(recipe.clips_per_step);
   recipe.rate = train::checked_rate(train.learning_rate.value_or(recipe.rate));
