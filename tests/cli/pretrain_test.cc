@@ -123,6 +123,7 @@ TEST_F(Pretrain, OtherSettingsThanTheCheckpointsAreNamedAndForceStartsAnew) {
   for (const auto& [flag, value, sentence] :
        {std::array{"--seed", "2", "has seed 1, this call has 2."},
         {"--batch-size", "2", "has batch_size 1, this call has 2."},
+        {"--learning-rate", "0.002", "has learning_rate 0.001, this call has 0.002."},
         {"--objective", "mae", "has objective jepa, this call has mae."}}) {
     const ProgramResult result = pretrain({"--epochs", "50", flag, value});
     EXPECT_EQ(result.exit_code, 64) << result.err;

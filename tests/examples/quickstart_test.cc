@@ -91,8 +91,8 @@ void explain_more_patients(const fs::path& work) {
 
 // The bars of the cohort: AUC of a probe at least 0.9, permuted labels at chance, maps whose mean over
 // patients has three times as much mass in the planted region as its volume, and that move when weights are
-// drawn anew. A bar "above an untrained encoder" would fail: that tells this effect perfectly (README,
-// Limits).
+// drawn anew. An untrained encoder tells this effect as well (README, Limits): that training helps is shown
+// by tests/cli/pretraining_gain_test.cc.
 TEST(Quickstart, FindsWhatIsPlantedShowsItAndKeepsItAllOnASecondRun) {
   const test::TempFolder folder;
   const fs::path work = folder / "work";

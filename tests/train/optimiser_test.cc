@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "generated.h"
 #include "model/checkpoint/encoder_config.h"
+#include "tests/support/code_of.h"
 #include "train/ema.h"
 
 namespace slim::train {
@@ -35,6 +36,13 @@ TEST(Schedule, PeaksWhereTheWarmUpEndsAndEndsAtTheFloorForAnyAccumulation) {
     for (int64_t step = 36; step < 280; ++step) {
       EXPECT_LT(learning_rate(schedule, 1.0, step), learning_rate(schedule, 1.0, step - 1));
     }
+  }
+}
+
+TEST(Schedule, ARateThatSomebodyNamesIsAPositiveNumber) {
+  EXPECT_EQ(checked_rate(1e-3), 1e-3);
+  for (const double rate : {0.0, -1e-3, static_cast<double>(NAN), static_cast<double>(INFINITY)}) {
+    EXPECT_EQ(test::code_of([&] { checked_rate(rate); }), "SB1002") << rate;
   }
 }
 
