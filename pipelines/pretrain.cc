@@ -4,12 +4,12 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
 #include "core/error.h"
 #include "core/version.h"
 #include "model/device/device.h"
 #include "pipelines/atlas.h"
+#include "pipelines/clip_rows.h"
 #include "pipelines/loaded_model.h"
 #include "pipelines/pretrain_cohort.h"
 #include "pipelines/pretrain_model.h"
@@ -100,7 +100,7 @@ train::TrainerOptions trainer_options(const GroupJob& job, const Cohort& cohort,
                       {"epochs", std::to_string(recipe.epochs)},
                       {"objective", train.objective},
                       {"clips_per_step", std::to_string(recipe.clips_per_step)},
-                      {"learning_rate", nlohmann::json(recipe.rate).dump()},
+                      {"learning_rate", number_cell(recipe.rate)},
                       {"clips", recipe.clips},
                       {"ranker", std::string(clips::name_of(pretrain_ranker(job.config)))},
                       {"stage1_epochs", std::to_string(stage1_epochs(train))},

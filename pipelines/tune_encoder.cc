@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <nlohmann/json.hpp>
 
 #include "clips/clip_store.h"
 #include "core/error.h"
@@ -12,6 +11,7 @@
 #include "core/version.h"
 #include "model/device/device.h"
 #include "model/load_encoder.h"
+#include "pipelines/clip_rows.h"
 #include "pipelines/loaded_model.h"
 #include "pipelines/pretrain_stage1.h"
 #include "pipelines/tuning.h"
@@ -26,7 +26,7 @@ namespace {
 /// What a preset settles unless a flag says otherwise.
 struct Recipe {
   int64_t epochs = 30, clips_per_step, warmup_epochs = 2, log_every;
-  double rate, head_rate = 0.0, floor = 1e-6;
+  double rate, floor = 1e-6;  // the head's rate is ten times as much
 };
 
 Recipe recipe_of(const TrainOptions& train, const std::string& preset) {
@@ -35,7 +35,6 @@ Recipe recipe_of(const TrainOptions& train, const std::string& preset) {
   recipe.epochs = train.epochs.value_or(recipe.epochs);
   recipe.clips_per_step = train.clips_per_step.value_or(recipe.clips_per_step);
   recipe.rate = train::checked_rate(train.learning_rate.value_or(recipe.rate));
-  recipe.head_rate = 10 * recipe.rate;
   return recipe;
 }
 
@@ -147,7 +146,7 @@ train::FinetuneOptions options_of(const GroupJob& job, const TuningPlan& plan,
                      .background = model::background_from(plan.features.background),
                      .recompute = train.recompute,
                      .schedule = {.peak = recipe.rate, .floor = recipe.floor},
-                     .head_schedule = {.peak = recipe.head_rate, .floor = recipe.floor},
+                     .head_schedule = {.peak = 10 * recipe.rate, .floor = recipe.floor},
                      .seed = static_cast<uint64_t>(train.seed)},
       .clips_per_step = recipe.clips_per_step,
       .epochs = recipe.epochs,
@@ -163,7 +162,7 @@ train::FinetuneOptions options_of(const GroupJob& job, const TuningPlan& plan,
                       {"target", plan.target.column},
                       {"epochs", std::to_string(recipe.epochs)},
                       {"clips_per_step", std::to_string(recipe.clips_per_step)},
-                      {"learning_rate", nlohmann::json(recipe.rate).dump()},
+                      {"learning_rate", number_cell(recipe.rate)},
                       {"class_weight", job.config.evaluate.class_weight},
                       {"seed", std::to_string(train.seed)},
                       {"precision", job.config.resources.precision},

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <iostream>
 #include <numbers>
+#include <string>
 #include <vector>
 
 #include "bids/tsv.h"
