@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/embed.h"
 
-#include <ATen/Parallel.h>
-
 #include <cstdio>
 
 #include "bids/tsv.h"
 #include "core/atomic_file.h"
 #include "core/error.h"
 #include "model/checkpoint/model_tool.h"
+#include "model/device/device.h"
 #include "pipelines/sidecar.h"
 
 namespace fs = std::filesystem;
@@ -133,7 +132,7 @@ std::vector<std::vector<float>> features_in(const fs::path& path, size_t clips, 
 }  // namespace
 
 void run_embed(const Job& job) {
-  at::set_num_threads(job.threads);
+  model::settle_cpu(job.threads);
   LoadedModel model = load_model(job.config, job.output.root(), job.device);
   const std::string hash = embed_hash(job, model);
   for_each_run_of_model(job, "embed", model, [&](const bids::BoldRun& run, const auto& progress) {

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/predict.h"
 
-#include <ATen/Parallel.h>
-
 #include "core/atomic_file.h"
 #include "model/checkpoint/model_tool.h"
+#include "model/device/device.h"
 #include "pipelines/embed.h"
 #include "pipelines/model_history.h"
 #include "pipelines/model_stage.h"
@@ -164,7 +163,7 @@ nlohmann::json target_facts(const model::HeadTarget& target) {
 }
 
 void run_predict(const Job& job) {
-  at::set_num_threads(job.threads);
+  model::settle_cpu(job.threads);
   LoadedModel model = load_model(job.config, job.output.root(), job.device);
   const Head head = head_of(model.folder);
   const ModelHistory history = model_history(model.folder);

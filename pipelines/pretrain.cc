@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/pretrain.h"
 
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 
@@ -198,7 +197,7 @@ void run_pretrain(const GroupJob& job) {
   const Cohort cohort = cohort_of(job);
   const train::TrainerOptions options = trainer_options(job, cohort, labels, device.is_cuda());
   say_what(job, cohort, name, options, choice.name);
-  at::set_num_threads(job.threads);
+  model::settle_cpu(job.threads);
   // A model folder appears whole, so what a training writes on its way lies beside it until then.
   const fs::path work = job.out_dir / "models" / (".training-" + name);
   if (job.config.run.force) {  // now that nothing speaks against a new one

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/saliency.h"
 
-#include <ATen/Parallel.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -13,6 +11,7 @@
 #include "core/sha256.h"
 #include "core/token_set.h"
 #include "model/checkpoint/model_tool.h"
+#include "model/device/device.h"
 #include "pipelines/attribute_run.h"
 #include "pipelines/embed.h"
 #include "pipelines/predict.h"
@@ -319,7 +318,7 @@ std::optional<clips::AverageBrain> baseline_of(const SaliencyOptions& options,
 }
 
 void run_saliency(const Job& job) {
-  at::set_num_threads(job.threads);
+  model::settle_cpu(job.threads);
   LoadedModel model = load_model(job.config, job.output.root(), job.device);
   const Request request = request_of(job.config, model);
   for_each_run_of_model(job, "saliency", model, [&](const bids::BoldRun& run, const auto& progress) {

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-#include <ATen/Parallel.h>
 
 #include <algorithm>
 #include <charconv>
@@ -205,7 +204,7 @@ TunedHead tuned_encoder(const GroupJob& job, const TuningPlan& plan) {
     job.log.warn("nobody is left to validate on: the last epoch is kept");
   }
   const train::FinetuneOptions options = options_of(job, plan, training, device.is_cuda());
-  at::set_num_threads(job.threads);
+  model::settle_cpu(job.threads);
   if (job.config.run.force) {
     std::error_code ignored;
     fs::remove_all(plan.work, ignored);

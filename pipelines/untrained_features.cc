@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/untrained_features.h"
 
-#include <ATen/Parallel.h>
 
 #include <charconv>
 
@@ -64,7 +63,7 @@ LoadedModel untrained_model(const GroupJob& job, const model::ModelFolder& folde
 
 EmbeddingFeatures untrained_features(const GroupJob& job, const model::ModelFolder& folder,
                                      const EmbeddingFeatures& trained) {
-  at::set_num_threads(job.threads);
+  model::settle_cpu(job.threads);
   const LoadedModel model = untrained_model(job, folder, trained.background);
   EmbeddingFeatures features{.columns = trained.columns,
                              .ranker = trained.ranker,

@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "model/device/attention_backend.h"
+#include "model/ops/cpu_attention.h"
 
 namespace slim::model {
 namespace {
@@ -43,6 +44,9 @@ std::vector<Slab> cut(const std::vector<Slab>& slabs, int64_t most_groups) {
 at::Tensor grouped_attention(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
                              const std::vector<Slab>& q_slabs, const std::vector<Slab>& kv_slabs,
                              int64_t heads, int64_t largest_batch) {
+  if (cpu::fits_attention(q, k, v, heads)) {
+    return cpu::attention_of(q, k, v, q_slabs, kv_slabs, heads);
+  }
   const int64_t most_groups = std::max<int64_t>(1, largest_batch / heads);
   const std::vector<Slab> q_pieces = cut(q_slabs, most_groups), kv_pieces = cut(kv_slabs, most_groups);
   const auto qs = folded(q, q_pieces, heads), ks = folded(k, kv_pieces, heads),

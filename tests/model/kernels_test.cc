@@ -146,12 +146,14 @@ TEST_F(CpuKernels, AttentionEqualsALoopInDouble) {
                                                               {3, 17, 32, 1}}) {
     const int64_t ld = 3 * head;
     const std::vector<float> q = random_values(nq * ld, 8, scale), kv = random_values(nk * ld, 9);
-    std::vector<float> keys(static_cast<size_t>(packed_keys_size(nk, head))),
+    std::vector<float> keys(static_cast<size_t>(panels_size(nk, head))),
         values(static_cast<size_t>(nk * head));
-    pack_keys_values(kv.data(), kv.data() + head, ld, nk, head, keys.data(), values.data());
+    pack_panels(kv.data(), ld, nk, head, keys.data());
+    pack_rows(kv.data() + head, ld, nk, head, values.data());
     const std::vector<float> out = with_all_kernels([&](const Kernels& kernels) {
       std::vector<float> y(static_cast<size_t>(nq * head)), scratch(static_cast<size_t>(kAttentionScratch));
-      kernels.attend(q.data(), ld, nq, keys.data(), values.data(), nk, head, y.data(), head, scratch.data());
+      kernels.attend(q.data(), ld, nq, keys.data(), values.data(), nk, head, y.data(), head, nullptr,
+                     scratch.data());
       return y;
     });
     for (int64_t i = 0; i < nq; ++i) {
@@ -181,15 +183,99 @@ TEST_F(CpuKernels, AttentionEqualsALoopInDouble) {
   }
 }
 
+/// sum over queries and columns of gradient x attention, in double: what attend_back differentiates.
+double attended(const std::vector<double>& q, const std::vector<double>& k, const std::vector<double>& v,
+                const std::vector<float>& gradient, const Shape& shape) {
+  const auto& [nq, nk, head, scale] = shape;
+  double sum = 0;
+  for (int64_t i = 0; i < nq; ++i) {
+    std::vector<double> score(static_cast<size_t>(nk)), value(static_cast<size_t>(nk));
+    for (int64_t j = 0; j < nk; ++j) {
+      for (int64_t c = 0; c < head; ++c) {
+        const auto column = static_cast<size_t>(j * head + c), row = static_cast<size_t>(i * head + c);
+        score[static_cast<size_t>(j)] += q[row] * k[column] / std::sqrt(static_cast<double>(head));
+        value[static_cast<size_t>(j)] += gradient[row] * v[column];
+      }
+    }
+    const double largest = *std::max_element(score.begin(), score.end());
+    double total = 0, weighted = 0;
+    for (size_t j = 0; j < score.size(); ++j) {
+      const double weight = std::exp(score[j] - largest);
+      total += weight;
+      weighted += weight * value[j];
+    }
+    sum += weighted / total;
+  }
+  return sum;
+}
+
+TEST_F(CpuKernels, GradientsOfAttentionEqualDifferencesInDouble) {
+  for (const Shape& shape : std::vector<Shape>{
+           {1, 1, 16, 1}, {50, 300, 16, 1}, {13, 65, 64, 1}, {49, 17, 48, 3}, {97, 130, 32, 1}}) {
+    const auto& [nq, nk, head, scale] = shape;
+    const int64_t width = panels_size(nk, 1);
+    const std::vector<float> q = random_values(nq * head, 11, scale), k = random_values(nk * head, 12),
+                             v = random_values(nk * head, 13), gradient = random_values(nq * head, 14);
+    std::vector<float> key_panels(static_cast<size_t>(panels_size(nk, head))), value_panels(key_panels);
+    pack_panels(k.data(), head, nk, head, key_panels.data());
+    pack_panels(v.data(), head, nk, head, value_panels.data());
+    const auto queries = static_cast<size_t>(nq * head), keys = static_cast<size_t>(nk * head);
+    const std::vector<float> found = with_all_kernels([&](const Kernels& kernels) {
+      std::vector<float> out(queries), log_sums(static_cast<size_t>(nq)), across(2 * key_panels.size()),
+          scratch(static_cast<size_t>(kAttentionBackScratch)), result(queries + 2 * keys);
+      kernels.attend(q.data(), head, nq, key_panels.data(), v.data(), nk, head, out.data(), head,
+                     log_sums.data(), scratch.data());
+      float *const dk = across.data(), *const dv = dk + width * head;
+      kernels.attend_back({.q = q.data(),
+                           .ldq = head,
+                           .nq = nq,
+                           .nk = nk,
+                           .head = head,
+                           .key_panels = key_panels.data(),
+                           .keys = k.data(),
+                           .value_panels = value_panels.data(),
+                           .out = out.data(),
+                           .dout = gradient.data(),
+                           .ldo = head,
+                           .log_sums = log_sums.data(),
+                           .dq = result.data(),
+                           .lddq = head,
+                           .dk = dk,
+                           .dv = dv},
+                          scratch.data());
+      unpack_across(dk, nk, head, result.data() + queries, head);
+      unpack_across(dv, nk, head, result.data() + queries + keys, head);
+      return result;
+    });
+    std::vector<double> x(q.begin(), q.end()), y(k.begin(), k.end()), z(v.begin(), v.end());
+    const auto difference = [&](std::vector<double>& values, size_t at) {
+      const double before = values[at], step = 1e-5;
+      values[at] = before + step;
+      const double above = attended(x, y, z, gradient, shape);
+      values[at] = before - step;
+      const double below = attended(x, y, z, gradient, shape);
+      values[at] = before;
+      return (above - below) / (2 * step);
+    };
+    for (size_t part = 0; part < 40; ++part) {  // values spread over rows and columns
+      const size_t a = part * 7919 % queries, b = part * 7919 % keys;
+      ASSERT_NEAR(found[a], difference(x, a), 2e-5) << "query value " << a << " of " << nq << " x " << nk;
+      ASSERT_NEAR(found[queries + b], difference(y, b), 2e-5) << "key value " << b;
+      ASSERT_NEAR(found[queries + keys + b], difference(z, b), 2e-5) << "value " << b;
+    }
+  }
+}
+
 TEST_F(CpuKernels, HugeScoresStayFinite) {
   const int64_t nk = 70, head = 16;
   std::vector<float> q(16, 1e4F), kv = random_values(nk * 2 * head, 10, 1e4);
-  std::vector<float> keys(static_cast<size_t>(packed_keys_size(nk, head))),
-      values(static_cast<size_t>(nk * head));
-  pack_keys_values(kv.data(), kv.data() + head, 2 * head, nk, head, keys.data(), values.data());
+  std::vector<float> keys(static_cast<size_t>(panels_size(nk, head))), values(static_cast<size_t>(nk * head));
+  pack_panels(kv.data(), 2 * head, nk, head, keys.data());
+  pack_rows(kv.data() + head, 2 * head, nk, head, values.data());
   const std::vector<float> out = with_all_kernels([&](const Kernels& kernels) {
     std::vector<float> y(16), scratch(static_cast<size_t>(kAttentionScratch));
-    kernels.attend(q.data(), head, 1, keys.data(), values.data(), nk, head, y.data(), head, scratch.data());
+    kernels.attend(q.data(), head, 1, keys.data(), values.data(), nk, head, y.data(), head, nullptr,
+                   scratch.data());
     return y;
   });
   EXPECT_TRUE(std::all_of(out.begin(), out.end(), [](float value) { return std::isfinite(value); }));

@@ -19,6 +19,10 @@ struct DeviceChoice {
 /// sentence.
 DeviceChoice resolve_device(const std::string& word, const CudaPlugin& plugin = cuda_plugin());
 
+/// How this process computes on the CPU: torch's threads, and memory that it frees stays with it (Note [Freed
+/// memory]). For calls that are about to run a model.
+void settle_cpu(int threads);
+
 /// "cuda:0", ... of the devices that can be used.
 std::vector<std::string> cuda_devices();
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-#include <memory>
-
+#include "model/ops/buffer.h"
 #include "model/ops/packed_encoder.h"
 
 namespace slim::model::cpu {
@@ -10,18 +9,6 @@ namespace slim::model::cpu {
 /// Rows that are taken through norm, projection and MLP at a time, so that everything between stays in the L2
 /// cache.
 inline constexpr int64_t kChunk = 96;
-
-/// Uninitialised floats.
-class Buffer {
- public:
-  Buffer() = default;
-  explicit Buffer(int64_t size)
-      : values_(std::make_unique_for_overwrite<float[]>(static_cast<size_t>(size))) {}
-  float* get() const { return values_.get(); }
-
- private:
-  std::unique_ptr<float[]> values_;
-};
 
 /// What one thread needs for chunks of rows and for attention.
 struct ChunkScratch {

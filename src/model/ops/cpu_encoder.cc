@@ -81,7 +81,7 @@ class ClipBlocks {
     int64_t first = 0, width = 0;
     for (const int64_t rows : layout.clip_rows()) {
       clips_.push_back({first, rows});
-      padded_.push_back(packed_keys_size(rows, 1));
+      padded_.push_back(panels_size(rows, 1));
       first += rows;
     }
     for (const PackedBlock& block : encoder.blocks) {
@@ -142,15 +142,16 @@ class ClipBlocks {
     };
     run_tasks(static_cast<int64_t>(heads.size()), [&](int64_t i, int64_t) {
       const Task& task = heads[static_cast<size_t>(i)];
-      pack_keys_values(qkv_of(task) + width, qkv_of(task) + 2 * width, ld, clips_[task.clip].rows, size,
-                       keys_.get() + task.key_place, values_.get() + task.key_place);
+      const int64_t rows = clips_[task.clip].rows;
+      pack_panels(qkv_of(task) + width, ld, rows, size, keys_.get() + task.key_place);
+      pack_rows(qkv_of(task) + 2 * width, ld, rows, size, values_.get() + task.key_place);
     });
     run_tasks(static_cast<int64_t>(tasks.size()), [&](int64_t i, int64_t worker) {
       const Task& task = tasks[static_cast<size_t>(i)];
       const ClipRows& clip = clips_[task.clip];
       kernels_.attend(qkv_of(task) + task.query * ld, ld, std::min(kQueryBlock, clip.rows - task.query),
                       keys_.get() + task.key_place, values_.get() + task.key_place, clip.rows, size,
-                      attended_.get() + (clip.first + task.query) * width + task.head * size, width,
+                      attended_.get() + (clip.first + task.query) * width + task.head * size, width, nullptr,
                       scratch_[static_cast<size_t>(worker)].attention.get());
     });
   }

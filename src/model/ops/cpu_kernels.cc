@@ -20,13 +20,12 @@ std::vector<const Kernels*> supported_kernels() {
   return kernels;
 }
 
-void pack_keys_values(const float* k, const float* v, int64_t ld, int64_t nk, int64_t head, float* keys,
-                      float* values) {
-  for (int64_t first = 0; first < nk; first += kPanel) {
-    float* const panel = keys + first * head;
-    const int64_t count = std::min(kPanel, nk - first);
+void pack_panels(const float* rows, int64_t ld, int64_t n, int64_t head, float* panels) {
+  for (int64_t first = 0; first < n; first += kPanel) {
+    float* const panel = panels + first * head;
+    const int64_t count = std::min(kPanel, n - first);
     for (int64_t i = 0; i < count; ++i) {
-      const float* const row = k + (first + i) * ld;
+      const float* const row = rows + (first + i) * ld;
       for (int64_t j = 0; j < head; ++j) {
         panel[j * kPanel + i] = row[j];
       }
@@ -35,8 +34,20 @@ void pack_keys_values(const float* k, const float* v, int64_t ld, int64_t nk, in
       std::fill(panel + j * kPanel + count, panel + (j + 1) * kPanel, 0.0F);
     }
   }
-  for (int64_t i = 0; i < nk; ++i) {
-    std::copy(v + i * ld, v + i * ld + head, values + i * head);
+}
+
+void pack_rows(const float* rows, int64_t ld, int64_t n, int64_t head, float* packed) {
+  for (int64_t i = 0; i < n; ++i) {
+    packed = std::copy(rows + i * ld, rows + i * ld + head, packed);
+  }
+}
+
+void unpack_across(const float* across, int64_t n, int64_t head, float* rows, int64_t ld) {
+  const int64_t width = panels_size(n, 1);
+  for (int64_t i = 0; i < n; ++i) {
+    for (int64_t j = 0; j < head; ++j) {
+      rows[i * ld + j] = across[j * width + i];
+    }
   }
 }
 

@@ -52,8 +52,12 @@ inline __m256 high(Vec v) { return v.high; }
 }  // namespace
 
 extern const Kernels kAvx2Kernels;
-const Kernels kAvx2Kernels{
-    .name = "avx2", .gemm = gemm, .layer_norm = layer_norm, .maximum = maximum_of_rows, .attend = attend};
+const Kernels kAvx2Kernels{.name = "avx2",
+                           .gemm = gemm,
+                           .layer_norm = layer_norm,
+                           .maximum = maximum_of_rows,
+                           .attend = attend,
+                           .attend_back = attend_back};
 
 }  // namespace slim::model::cpu
 #pragma GCC pop_options

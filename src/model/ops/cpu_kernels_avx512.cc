@@ -42,8 +42,12 @@ inline __m256 high(Vec v) { return _mm512_extractf32x8_ps(v, 1); }
 }  // namespace
 
 extern const Kernels kAvx512Kernels;
-const Kernels kAvx512Kernels{
-    .name = "avx512", .gemm = gemm, .layer_norm = layer_norm, .maximum = maximum_of_rows, .attend = attend};
+const Kernels kAvx512Kernels{.name = "avx512",
+                             .gemm = gemm,
+                             .layer_norm = layer_norm,
+                             .maximum = maximum_of_rows,
+                             .attend = attend,
+                             .attend_back = attend_back};
 
 }  // namespace slim::model::cpu
 #pragma GCC pop_options

@@ -87,10 +87,10 @@ void run_block(const Kernels& kernels, const PackedBlock& block, const TokenLayo
     std::copy(scratch.skip.get(), scratch.skip.get() + keys * width, x);
   }
   for (int64_t h = 0; h < shape.heads; ++h) {
-    pack_keys_values(qkv + width + h * head, qkv + 2 * width + h * head, ld, keys, head, scratch.keys.get(),
-                     scratch.values.get());
+    pack_panels(qkv + width + h * head, ld, keys, head, scratch.keys.get());
+    pack_rows(qkv + 2 * width + h * head, ld, keys, head, scratch.values.get());
     kernels.attend(q + h * head, ldq, queries, scratch.keys.get(), scratch.values.get(), keys, head,
-                   scratch.attended.get() + h * head, width, scratch.chunk.attention.get());
+                   scratch.attended.get() + h * head, width, nullptr, scratch.chunk.attention.get());
   }
   finish_rows(kernels, block, scratch.attended.get(), queries, x, scratch.chunk);
 }
