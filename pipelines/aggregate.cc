@@ -8,6 +8,7 @@
 #include "core/error.h"
 #include "core/json_file.h"
 #include "pipelines/group.h"
+#include "pipelines/group_maps.h"
 #include "pipelines/phenotype.h"
 
 namespace slim::pipelines {
@@ -228,6 +229,7 @@ void run_aggregate(const GroupJob& job) {
     write_embeddings(job, model);
   }
   write_phenotypes(job);
+  write_group_maps(job);
   grow_descriptions(job, models);
 }
 

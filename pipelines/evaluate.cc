@@ -2,6 +2,8 @@
 #include "pipelines/evaluate.h"
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "core/error.h"
 #include "model/checkpoint/model_tool.h"
@@ -60,29 +62,56 @@ evaluate::EvaluationOptions options_of(const GroupJob& job, const EvaluationProb
   return options;
 }
 
+/// How many cases of a part have another label in any of the permutations.
+size_t cases_that_move(const EvaluationMethods& methods, const Part& part) {
+  std::map<std::string, double> truth;
+  for (const evaluate::Prediction& row : methods.rows.front().method.repeats.front().rows) {
+    truth[row.key] = row.truth;
+  }
+  std::set<std::string> moved;
+  for (const evaluate::Predictions& permuted : methods.permuted) {
+    for (const evaluate::Prediction& row : permuted.rows) {
+      if (part.cases.contains(row.key) && row.truth != truth.at(row.key)) {
+        moved.insert(row.key);
+      }
+    }
+  }
+  return moved.size();
+}
+
 /// A sentence on whether the probe finds nothing where there is nothing to find.
-std::string permutation_note(const std::vector<EvaluationRow>& rows, const Part& part, bool classes) {
+std::string permutation_note(const std::vector<EvaluationRow>& rows, size_t permutations, bool classes) {
   for (const EvaluationRow& row : rows) {
     if (row.metric == (classes ? "auc" : "pearson_r") && row.value && row.ci_low) {
       const double chance = classes ? 0.5 : 0;
       const bool within = *row.ci_low <= chance && chance <= *row.ci_high;
-      return "permuted labels (" + part.name + "): mean " + (classes ? "AUC " : "r ") +
-             short_number(row.value) + ", 95 % of " + std::to_string(kPermutations) + " permutations in " +
-             short_number(row.ci_low) + " to " + short_number(row.ci_high) + ": " +
+      return std::string("mean ") + (classes ? "AUC " : "r ") + short_number(row.value) + ", 95 % of " +
+             std::to_string(permutations) + " permutations in " + short_number(row.ci_low) + " to " +
+             short_number(row.ci_high) + ": " +
              (within ? "within chance" : "NOT within chance, do not trust the other rows") + " (" +
              short_number(chance) + ")";
     }
   }
-  return "permuted labels (" + part.name + "): undefined for so few participants";
+  return "undefined for so few participants";
 }
 
 void add_part(const GroupJob& job, const Part& part, Evaluation& evaluation) {
   const std::vector<evaluate::Method> methods = methods_of(evaluation.methods, part);
   const evaluate::EvaluationOptions options = options_of(job, evaluation.problem, part);
+  const std::vector<evaluate::Predictions>& shuffled = evaluation.methods.permuted;
   std::vector<EvaluationRow> rows = evaluate::evaluation_rows(methods, options);
-  const std::vector<EvaluationRow> permuted = evaluate::permutation_rows(
-      [&](uint64_t k) { return only(evaluation.methods.permuted[k], part); }, kPermutations, rows, options);
-  evaluation.notes.push_back(permutation_note(permuted, part, !evaluation.problem.target.classes.empty()));
+  std::vector<EvaluationRow> permuted = evaluate::permutation_rows(
+      [&](uint64_t k) { return only(shuffled[k], part); }, static_cast<int>(shuffled.size()), rows, options);
+  std::string note = permutation_note(permuted, shuffled.size(), !evaluation.problem.target.classes.empty());
+  const size_t moved = cases_that_move(evaluation.methods, part);
+  if (!shuffled.empty() && 2 * moved < part.cases.size()) {  // labels of their own would pass for a finding
+    for (EvaluationRow& row : permuted) {
+      row.value = row.ci_low = row.ci_high = std::nullopt;
+    }
+    note = "no control, for inside the strata of --stratify the labels of only " + std::to_string(moved) +
+           " of " + std::to_string(part.cases.size()) + " can change; stratify by less";
+  }
+  evaluation.notes.push_back("permuted labels (" + part.name + "): " + note);
   rows.insert(rows.end(), permuted.begin(), permuted.end());
   for (EvaluationRow& row : rows) {
     row.group = row.group == "all" ? part.name : row.group;

@@ -81,7 +81,7 @@ nlohmann::json methods_json(const Evaluation& evaluation) {
     }
   }
   json["permuted"] = {{"Description", "Probe on labels shuffled among participants, " +
-                                          std::to_string(kPermutations) +
+                                          std::to_string(evaluation.methods.permuted.size()) +
                                           " times: mean, and the interval that holds 95 % of them."}};
   return json;
 }

@@ -91,10 +91,18 @@ std::vector<evaluate::Predictions> permuted_predictions(const GroupJob& job, con
       if (job.stop) {
         throw Error(message::kStopped, "Stopped between two permutations.");
       }
-      all[static_cast<size_t>(k)] =
-          predict(features, permuted(problem.divisions.front(), static_cast<uint64_t>(k)), options);
+      try {
+        all[static_cast<size_t>(k)] =
+            predict(features, permuted(problem.divisions.front(), static_cast<uint64_t>(k)), options);
+      } catch (
+          const Error& error) {  // shuffled labels may leave a fold without a class, as true ones may not
+        if (error.code() != message::kEmptySelection.code) {
+          throw;
+        }
+      }
     });
   });
+  std::erase_if(all, [](const evaluate::Predictions& predictions) { return predictions.rows.empty(); });
   return all;
 }
 

@@ -25,7 +25,8 @@ struct MethodRow {
   std::string description;
 };
 
-/// How often labels are shuffled for the row `permuted`.
+/// How often labels are shuffled for the row `permuted`; shuffles that leave a fold without a class do not
+/// count.
 inline constexpr int kPermutations = 20;
 
 struct EvaluationMethods {

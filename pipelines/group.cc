@@ -30,6 +30,13 @@ std::vector<OutputFolder> folders_of(const GroupCall& call) {
 
 }  // namespace
 
+std::string capitalised(std::string label) {
+  if (!label.empty() && label.front() >= 'a' && label.front() <= 'z') {
+    label.front() = static_cast<char>(label.front() - 'a' + 'A');
+  }
+  return label;
+}
+
 void write_group_table(const fs::path& folder, const GroupTable& table) {
   nlohmann::json sidecar = table.more;
   sidecar["Description"] = table.description;

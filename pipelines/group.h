@@ -37,6 +37,9 @@ struct GroupCall {
 /// the exit code and prints the last line to standard output.
 int run_group(GroupCall call, Log& log);
 
+/// A label whose first letter is a capital, so that it can follow another one in a file's name: groupTest.
+std::string capitalised(std::string label);
+
 /// A table of a group stage: `group_<suffix>.tsv`, with the description of each column beside it as JSON.
 struct GroupTable {
   std::string file;  // group_index.tsv
@@ -52,7 +55,8 @@ void write_group_table(const std::filesystem::path& folder, const GroupTable& ta
 /// template families or z-score scopes.
 void run_index(const GroupJob& job);
 
-/// group_completeness.tsv, group_qc.tsv and, for each model, group_desc-<model>_embeddings.tsv.
+/// group_completeness.tsv, group_qc.tsv, for each model group_desc-<model>_embeddings.tsv, for each target
+/// the phenotype table of its predictions and the mean maps of what they came from.
 void run_aggregate(const GroupJob& job);
 
 }  // namespace slim::pipelines

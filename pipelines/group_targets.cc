@@ -230,6 +230,10 @@ GroupTarget group_target(const GroupJob& job, const std::vector<std::string>& cl
                      .description = meaning.description,
                      .classes = read.classes};
   take_values(job, read, target);
+  if (target.classes.empty() && job.config.evaluate.class_weight != "none") {
+    throw Error(message::kBadValue, "--class-weight weighs classes, and " + spec + " is a number.",
+                {.found = read.rule, .remedy = "leave it out, or --target-type class"});
+  }
   if (target.value_of.empty()) {
     throw Error(message::kEmptySelection, "Nobody with a clip store has a value of " + spec + ".",
                 {.file = columns.front().file,
@@ -263,10 +267,35 @@ std::map<std::string, std::string> group_column(const GroupJob& job, const std::
   return texts;
 }
 
+namespace {
+
+/// Numbers of more than kMostClasses sizes become their quintiles; other texts stay.
+void band_numbers(std::map<std::string, std::string>& texts) {
+  std::vector<double> numbers;
+  for (const auto& [key, text] : texts) {
+    const std::optional<double> number = evaluate::number_in(text);
+    if (!number) {
+      return;
+    }
+    numbers.push_back(*number);
+  }
+  if (std::set(numbers.begin(), numbers.end()).size() <= evaluate::kMostClasses) {
+    return;
+  }
+  const std::vector<std::string> bands = evaluate::quintiles(numbers);
+  size_t i = 0;
+  for (auto& [key, text] : texts) {
+    text = bands[i++];
+  }
+}
+
+}  // namespace
+
 std::map<std::string, std::string> stratify_texts(const GroupJob& job, const GroupTarget& target) {
   std::map<std::string, std::string> texts;
   for (const std::string& column : job.config.evaluate.stratify) {
-    const std::map<std::string, std::string> of_column = group_column(job, column);
+    std::map<std::string, std::string> of_column = group_column(job, column);
+    band_numbers(of_column);
     for (const auto& [key, value] : target.value_of) {
       const auto found = of_column.find(participant_of(key));
       std::string& text = texts[key];

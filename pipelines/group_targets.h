@@ -42,8 +42,8 @@ GroupTarget group_target(const GroupJob& job, const std::vector<std::string>& cl
 std::map<std::string, std::string> group_column(const GroupJob& job, const std::string& column,
                                                 bool needed = true);
 
-/// What --stratify asks to be balanced beside the target, by case: the values of its columns ("F|siteA").
-/// Empty without columns.
+/// What --stratify asks to be balanced beside the target, by case: the values of its columns ("F|siteA"), of
+/// numbers that are no classes their quintiles ("q2"). Empty without columns.
 std::map<std::string, std::string> stratify_texts(const GroupJob& job, const GroupTarget& target);
 
 /// What divides participants: those that have a value, strata by the target and --stratify, groups by

@@ -83,6 +83,13 @@ evaluate::TrainedOn trained_on(const Division& division) {
 
 }  // namespace
 
+std::string own_key(const std::string& participant) { return "slimbrain/sub-" + participant; }
+
+std::string ModelHistory::split_of(const std::string& key) const {
+  const auto role = roles.find(key);
+  return role == roles.end() ? "none" : std::string(evaluate::name_of(role->second));
+}
+
 bool ModelHistory::was_pretrained(const std::string& key) const {
   return !evaluate::leaked(std::span(&key, 1), pretrained).empty();
 }

@@ -20,9 +20,14 @@ struct ModelHistory {
   /// Of these, who pre-training (without the target) saw.
   std::vector<evaluate::TrainedOn> pretrained{};
 
+  /// train, validation, test, or none for those in no split.
+  std::string split_of(const std::string& key) const;
   /// Whether pre-training saw the participant.
   bool was_pretrained(const std::string& key) const;
 };
+
+/// The key of a participant of OUT_DIR itself.
+std::string own_key(const std::string& participant);
 
 /// Reads splits.tsv and parent_splits.tsv of a model folder; where they are absent nobody was learnt from.
 /// Errors of read_splits with the file's name.

@@ -116,7 +116,7 @@ struct EvaluateOptions {
     visit("cv_group", &EvaluateOptions::cv_group,
           "column of participants.tsv whose values (site, family) are never divided");
     visit("stratify", &EvaluateOptions::stratify,
-          "columns of participants.tsv balanced among the parts, beside the target");
+          "columns of participants.tsv balanced among the parts, beside the target (numbers by fifths)");
     visit("seeds", &EvaluateOptions::seeds, "repeats with seed, seed + 1, ...");
     visit("include_train", &EvaluateOptions::include_train,
           "also evaluate participants that the model was trained on, as rows of their own");

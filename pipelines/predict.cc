@@ -24,9 +24,8 @@ struct Part {
 };
 
 Part part_of(const ModelHistory& history, const std::string& participant) {
-  const std::string key = "slimbrain/sub-" + participant;  // as the group level calls OUT_DIR's participants
-  const auto role = history.roles.find(key);
-  return {.split = role == history.roles.end() ? "none" : std::string(evaluate::name_of(role->second)),
+  const std::string key = own_key(participant);
+  return {.split = history.split_of(key),
           .pretrained = !history.known                ? "n/a"
                         : history.was_pretrained(key) ? "true"
                                                       : "false"};

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/pretrain.h"
 
-
 #include <algorithm>
 
 #include "core/error.h"

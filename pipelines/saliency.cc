@@ -14,6 +14,7 @@
 #include "model/device/device.h"
 #include "pipelines/attribute_run.h"
 #include "pipelines/embed.h"
+#include "pipelines/model_history.h"
 #include "pipelines/predict.h"
 #include "pipelines/saliency_files.h"
 #include "pipelines/sidecar.h"
@@ -25,7 +26,7 @@ namespace slim::pipelines {
 namespace {
 
 /// Raised when the numbers of this stage change, so that older results become stale.
-constexpr int kSaliencyEpoch = 2;
+constexpr int kSaliencyEpoch = 3;
 /// A map that is this much like those of random weights does not depend on the model.
 constexpr double kTooAlike = 0.9;
 
@@ -33,6 +34,7 @@ constexpr double kTooAlike = 0.9;
 struct Request {
   const SaliencyOptions& options;
   Head head;
+  ModelHistory history;
   std::vector<Atlas> atlases;
   AttributionSettings settings;
   std::optional<int64_t> named_class;
@@ -49,6 +51,7 @@ struct Request {
 Request request_of(const Config& config, const LoadedModel& model) {
   Request request{.options = config.saliency,
                   .head = head_of(model.folder),
+                  .history = model_history(model.folder),
                   .atlases = atlases_of(config),
                   .settings = {},
                   .named_class = {}};
@@ -195,9 +198,13 @@ std::vector<std::string> banners_of(const LoadedModel& model, const Request& req
 }
 
 json saliency_fact(const Job& job, const bids::BoldRun& run, const LoadedModel& model, const Request& request,
-                   const RunClips& clips, const RunAttribution& found,
+                   const RunClips& clips, const Explained& explained, const RunAttribution& found,
                    const std::vector<SanityStep>& sanity) {
-  json fact{{"Clips", clips_fact(job, run, model, request, clips, found)}};
+  json fact{{"Clips", clips_fact(job, run, model, request, clips, found)},
+            {"Split", request.history.split_of(own_key(run.participant))}};
+  if (!explained.class_name.empty()) {
+    fact["Class"] = explained.class_name;
+  }
   if (request.settings.path) {
     fact["Verdict"] = verdict_of(found.worst_residual);
     fact["Baseline"] = request.baseline;
@@ -266,7 +273,7 @@ UnitReport saliency_run(const Job& job, const bids::BoldRun& run, const LoadedMo
   map.banners = banners_of(model, request, found, sanity);
   tell(job, run, model, map.banners, sanity);
   json facts = model_facts(job, model, clips.store);
-  facts["Saliency"] = saliency_fact(job, run, model, request, clips, found, sanity);
+  facts["Saliency"] = saliency_fact(job, run, model, request, clips, explained, found, sanity);
   map.block = slimbrain_block({.stage = "saliency",
                                .epoch = kSaliencyEpoch,
                                .hash = hash,

@@ -19,12 +19,6 @@ namespace {
 
 constexpr int64_t kFewestNumbers = 5, kFewestOfClass = 2;
 
-std::string capitalised(std::string text) {
-  text.front() =
-      text.front() >= 'a' && text.front() <= 'z' ? static_cast<char>(text.front() - 'a' + 'A') : text.front();
-  return text;
-}
-
 void check_words(const GroupJob& job) {
   const EvaluateOptions& options = job.config.evaluate;
   if (options.head != "linear" && options.head != "finetune") {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "pipelines/untrained_features.h"
 
-
 #include <charconv>
 
 #include "core/error.h"

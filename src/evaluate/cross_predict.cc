@@ -45,7 +45,7 @@ void check_training(const Problem& problem, const Parts& parts, int fold) {
     if (n < 2) {
       throw Error(message::kEmptySelection,
                   "class " + problem.class_names[static_cast<size_t>(c)] + " has " + std::to_string(n) +
-                      " participants in " + where + "; at least 2 are needed",
+                      (n == 1 ? " participant in " : " participants in ") + where + "; at least 2 are needed",
                   {.remedy = "fewer folds, or another target"});
     }
   }

@@ -61,8 +61,9 @@ bool are_classes(const std::vector<TargetValue>& values, const ColumnMeaning& me
     }
     distinct.insert(*number);
   }
-  rule = std::to_string(distinct.size()) + " distinct numbers, the limit of classes is 10";
-  return distinct.size() <= 10;
+  rule = std::to_string(distinct.size()) + " distinct numbers, the limit of classes is " +
+         std::to_string(kMostClasses);
+  return distinct.size() <= kMostClasses;
 }
 
 void read_numbers(Target& target) {

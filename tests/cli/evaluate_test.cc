@@ -177,6 +177,62 @@ TEST_F(Evaluate, NumbersAreMeasuredInTheUnitsOfTheirTable) {
   }
 }
 
+TEST_F(Evaluate, FoldsRespectFamiliesAndBalanceSitesAndClassesCanBeWeighed) {
+  std::string table = "participant_id\tkind\thalf\tfamily\tsite\tserial\n";
+  for (int i = 1; i <= 12; ++i) {  // families of two; eight of kind a, four of kind b
+    table += std::string(i < 10 ? "sub-0" : "sub-") + std::to_string(i) + (i <= 8 ? "\ta" : "\tb") +
+             (i <= 6 ? "\tc" : "\td") + "\tf" + std::to_string((i + 1) / 2) +
+             (i % 2 == 0 ? "\teast" : "\twest") + "\ts" + std::to_string(i) + "\n";
+  }
+  const fs::path targets = out_ / "targets.tsv";
+  write_text(targets, table);
+  const auto run = [&](const std::vector<std::string>& extra, const std::string& target = "kind") {
+    const ProgramResult result =
+        evaluate(toy_model(), joined({"--targets-file", targets, "--target", target, "--cv", "3"}, extra));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+    return result.err;
+  };
+  const auto folds = [&](const std::string& column, const std::string& target = "kind") {
+    const bids::Table splits = bids::read_tsv(out_ / ("group_desc-" + target + "_splits.tsv"));
+    std::map<std::string, std::multiset<std::string>> found;
+    for (size_t r = 0; r < splits.rows.size(); ++r) {
+      found[*splits.cell(r, column)].insert(*splits.cell(r, "fold"));
+    }
+    return found;
+  };
+  const auto probabilities = [&] {
+    const bids::Table rows = bids::read_tsv(out_ / "group_desc-kind_predictions.tsv");
+    double sum = 0;
+    for (size_t r = 0; r < rows.rows.size(); ++r) {
+      sum += *rows.cell(r, "method") == "probe" ? std::stod(*rows.cell(r, "probability_b")) : 0.0;
+    }
+    return sum / 12;
+  };
+  run({"--stratify", "site"});
+  for (const auto& [stratum, own] : folds("stratum")) {
+    for (const char* fold : {"0", "1", "2"}) {
+      EXPECT_GE(own.count(fold), stratum.starts_with("a|") ? 1u : 0u) << stratum;
+      EXPECT_LE(own.count(fold), stratum.starts_with("a|") ? 2u : 1u) << stratum;
+    }
+  }
+  const double plain = probabilities();
+  run({"--stratify", "site", "--class-weight", "balanced"});
+  EXPECT_NEAR(plain, 4.0 / 12, 0.15);
+  EXPECT_GT(probabilities(), plain) << "the rarer class weighs more";
+  run({"--cv-group", "family"}, "half");
+  const auto families = folds("group", "half");
+  EXPECT_EQ(families.size(), 6u);
+  for (const auto& [family, own] : families) {
+    EXPECT_EQ(own.count(*own.begin()), 2u) << family << " is divided";
+  }
+  const std::string stuck = run({"--stratify", "serial"});
+  EXPECT_NE(stuck.find("no control"), std::string::npos) << stuck;
+  EXPECT_EQ(cells("group_desc-kind_metrics.tsv", "auc").at("permuted"), "n/a");
+  const ProgramResult weighed =
+      evaluate(toy_model(), {"--target", "age", "--cv", "3", "--class-weight", "balanced"});
+  EXPECT_EQ(weighed.exit_code, 64) << weighed.err;
+}
+
 TEST_F(Evaluate, AHeadPredictsWhomNoTrainingSawAndFoldsOverTheOthersAreRefused) {
   const fs::path model = model_with_head(out_ / "models/model-headed");
   const ProgramResult refused = evaluate("headed", {"--target", "group", "--cv", "3"});

@@ -10,6 +10,7 @@
 #include "clips/average_brain.h"
 #include "clips/clip_store.h"
 #include "core/atomic_file.h"
+#include "image/nifti_io.h"
 #include "model/checkpoint/model_folder.h"
 #include "tests/cli/headed_model.h"
 #include "tests/cli/toy.h"
@@ -262,6 +263,61 @@ TEST_F(Predict, TheExplainedClassIsTheParticipantsUnlessNamedAndGradientsAreAMet
   EXPECT_EQ(explained("grouped", "group", {}), "logit of patient minus logit of control");
   EXPECT_EQ(explained("grouped", "group", {"--saliency-class", "control"}),
             "logit of control minus logit of patient");
+}
+
+TEST_F(Predict, AggregateMakesMeanMapsOfEachSplitAndClassAndMixesNoModels) {
+  write_headed_model(out_ / "models/model-fresh", {.target = kGroup, .learnt_from = {"sub-77"}});
+  write_headed_model(out_ / "models/model-sites", {.target = kSite, .learnt_from = {"sub-77"}});
+  const auto explain = [&](const std::string& model, const std::string& participant,
+                           const std::vector<std::string>& more = {}) {
+    const ProgramResult result = call(model, joined({"--stages", "saliency", "--saliency-method",
+                                                     "gradxinput", "--participant-label", participant},
+                                                    more));
+    EXPECT_EQ(result.exit_code, 0) << result.err;
+  };
+  const std::string stem = "group_task-rest_space-MNI152NLin6Asym_res-slim_stat-gradxinput_desc-";
+  const auto mean = [&](const std::string& label) {
+    return image::read_volume(out_ / (stem + label + "_boldmap.nii.gz"));
+  };
+  for (const char* participant : {"01", "02"}) {
+    explain("fresh", participant);
+    explain("sites", participant, {"--saliency-class", participant == std::string("01") ? "A" : "C"});
+  }
+  const auto aggregate = [&] { return slimbrain({"-", out_, "group"}); };
+  ASSERT_EQ(aggregate().exit_code, 0) << aggregate().err;
+  const image::Volume both = mean("groupNone");
+  EXPECT_EQ(both.grid, image::slim_grid());
+  const auto map = [&](const std::string& participant, const std::string& target) {
+    return image::read_volume(
+        file(participant, "res-slim_stat-gradxinput_desc-" + target + "_boldmap.nii.gz"));
+  };
+  const image::Volume first = map("01", "group"), second = map("02", "group");
+  double largest = 0;
+  for (size_t v = 0; v < both.values.size(); ++v) {
+    ASSERT_FLOAT_EQ(both.values[v],
+                    static_cast<float>(
+                        (static_cast<double>(first.values[v]) + static_cast<double>(second.values[v])) / 2));
+    largest = std::max(largest, std::abs(static_cast<double>(both.values[v])));
+  }
+  EXPECT_GT(largest, 0);
+  const nlohmann::json facts = nlohmann::json::parse(read_text(out_ / (stem + "groupNone_boldmap.json")));
+  EXPECT_EQ(facts.at("Slimbrain").at("Participants"),
+            (nlohmann::json{"slimbrain/sub-01", "slimbrain/sub-02"}));
+  EXPECT_EQ(mean("siteANone").values, map("01", "site").values) << "one class each";
+  EXPECT_EQ(mean("siteCNone").values, map("02", "site").values);
+  if (const auto python = judges_python()) {
+    const ProgramResult verdict = run_program(
+        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/cli/judge_outputs.py").string(), out_.string()});
+    EXPECT_EQ(verdict.exit_code, 0) << verdict.out << verdict.err;
+  }
+  write_headed_model(out_ / "models/model-other", {.target = kGroup, .values = [](const TensorSpec& spec) {
+                                                     return std::vector<float>(
+                                                         static_cast<size_t>(spec.count()), 0.5F);
+                                                   }});
+  explain("other", "02");
+  const ProgramResult mixed = aggregate();
+  EXPECT_EQ(mixed.exit_code, 65) << mixed.err;
+  EXPECT_NE(mixed.err.find("SB4002"), std::string::npos) << mixed.err;
 }
 
 TEST_F(Predict, TheSanityCheckGoesDownToTheEmbeddingAndIsWrittenDown) {

@@ -142,11 +142,11 @@ TEST_F(Targets, SessionsThatDifferAreCasesOfTheirOwn) {
 }
 
 TEST_F(Targets, SplitsAreStratifiedAndGrouped) {
-  std::string table = "participant_id\tgroup\tsex\tfamily\n";
+  std::string table = "participant_id\tgroup\tsex\tage\tfamily\n";
   for (int i = 10; i < 50; ++i) {
     runs({std::to_string(i)});
-    table += "sub-" + std::to_string(i) + (i % 2 == 0 ? "\ta" : "\tb") + (i % 4 < 2 ? "\tF" : "\tM") +
-             (i < 12 ? "\tf1\n" : "\tn/a\n");
+    table += "sub-" + std::to_string(i) + (i % 2 == 0 ? "\ta" : "\tb") + (i % 4 < 2 ? "\tF\t" : "\tM\t") +
+             std::to_string(i + 10) + (i < 12 ? "\tf1\n" : "\tn/a\n");
   }
   call_.write("raw/participants.tsv", table);
   call_.config.evaluate.stratify = {"sex"};
@@ -157,6 +157,10 @@ TEST_F(Targets, SplitsAreStratifiedAndGrouped) {
   EXPECT_EQ(items[5].group, "");
   EXPECT_EQ(items[0].stratum, "a|M");
   EXPECT_EQ(items[3].stratum, "b|F");
+  call_.config.evaluate.stratify = {"age"};  // 20 to 59, one each: fifths
+  const std::vector<evaluate::SplitItem> by_age = split_items(call_.job(), target("group"));
+  EXPECT_EQ(by_age.front().stratum, "a|q1");
+  EXPECT_EQ(by_age.back().stratum, "b|q5");
   call_.config.evaluate.stratify = {"handedness"};
   EXPECT_EQ(code_of([&] { split_items(call_.job(), target("group")); }), "SB1002");
 }
