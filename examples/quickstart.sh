@@ -58,6 +58,7 @@ metrics=$out/group_desc-group_metrics.tsv
 run - "$out" group --stages evaluate --model tiny --target group --targets-file "$people" --cv 5 --include-train
 
 step "9/9 What there is now"
+run - "$out" group
 stores=("$out"/sub-*/func/*_clips.safetensors)
 means=("$out"/sub-01/func/*_stat-mean_boldmap.nii.gz)
 maps=("$out"/sub-*/func/*_stat-intgrad_desc-group_boldmap.nii.gz)

@@ -3,10 +3,13 @@
 
 #include <charconv>
 
+#include "bids/fingerprint.h"
 #include "core/error.h"
+#include "core/sha256.h"
 #include "core/slim_grid.h"
 #include "model/device/device.h"
 #include "model/initialise.h"
+#include "pipelines/kept_features.h"
 #include "pipelines/loaded_model.h"
 
 namespace slim::pipelines {
@@ -58,6 +61,18 @@ LoadedModel untrained_model(const GroupJob& job, const model::ModelFolder& folde
           .ranking = {}};
 }
 
+/// SHA-256 over what every run's features depend on.
+std::string hash_of(const LoadedModel& model) {
+  Sha256 hash;
+  for (const at::Tensor& parameter : model.encoder->parameters()) {
+    const at::Tensor values = parameter.detach().to(at::kCPU, at::kFloat).contiguous();
+    hash.update(
+        std::as_bytes(std::span(values.const_data_ptr<float>(), static_cast<size_t>(values.numel()))));
+  }
+  return hash.hex() + "|" + model.device.str() + "|" + std::string(c10::toString(model.dtype)) + "|" +
+         std::string(model::name_of(model.background));
+}
+
 }  // namespace
 
 EmbeddingFeatures untrained_features(const GroupJob& job, const model::ModelFolder& folder,
@@ -70,19 +85,27 @@ EmbeddingFeatures untrained_features(const GroupJob& job, const model::ModelFold
                              .run_of = trained.run_of,
                              .frames = trained.frames,
                              .values = {}};
+  const KeptFeatures kept(job.out_dir / ".slimbrain" / "untrained", trained.columns);
+  const std::string model_hash = hash_of(model);
   Progress progress(job.log, job.progress, "evaluate");
   for (size_t first = 0; first < trained.run_of.size();) {
     const StoredRun& run = *trained.run_of[first];
     std::vector<clips::ClipFrames> chosen;
+    std::string key = model_hash + "|" + bids::input_fingerprint(run.root / run.store);
     for (size_t clip = first; clip < trained.run_of.size() && trained.run_of[clip] == &run; ++clip) {
       chosen.push_back(frames_from(trained.frames[clip]));
+      key += "|" + trained.frames[clip];
     }
-    const clips::ClipStore store = clips::ClipStore::open(run.root / run.store);
-    const auto rows = features_of(model, store, chosen, job.stop, [&](int64_t done, int64_t) {
-      progress.show(static_cast<int64_t>(first) + done, trained.clips(),
-                    "clips through an untrained encoder");
-    });
-    for (const std::vector<float>& row : rows) {
+    std::optional<FeatureRows> rows = kept.find(key, chosen.size());
+    if (!rows) {
+      const clips::ClipStore store = clips::ClipStore::open(run.root / run.store);
+      rows = features_of(model, store, chosen, job.stop, [&](int64_t done, int64_t) {
+        progress.show(static_cast<int64_t>(first) + done, trained.clips(),
+                      "clips through an untrained encoder");
+      });
+      kept.keep(key, *rows);
+    }
+    for (const std::vector<float>& row : *rows) {
       features.values.insert(features.values.end(), row.begin(), row.end());
     }
     first += chosen.size();

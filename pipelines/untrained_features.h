@@ -6,8 +6,9 @@
 
 namespace slim::pipelines {
 
-/// Features of the same clips by an encoder of the model's shape with initial weights (seed 1), computed
-/// here and kept nowhere. Errors of features_of; SB4003 for the device, SB6001 when stopped.
+/// Features of the same clips by an encoder of the model's shape with initial weights (seed 1); those of runs
+/// that are done stay in OUT_DIR/.slimbrain. Errors of features_of; SB4003 for the device, SB6001 when
+/// stopped.
 EmbeddingFeatures untrained_features(const GroupJob& job, const model::ModelFolder& model,
                                      const EmbeddingFeatures& trained);
 

@@ -146,6 +146,31 @@ TEST_F(Evaluate, EveryMethodIsInTheTableShuffledLabelsAreAtChanceAndScikitLearnA
   }
 }
 
+TEST_F(Evaluate, FeaturesOfTheUntrainedEncoderAreMadeOnceAndOtherClipsOnTheirOwn) {
+  const auto kept = [&] {
+    std::map<fs::path, fs::file_time_type> files;
+    for (const auto& entry : fs::directory_iterator(out_ / ".slimbrain/untrained")) {
+      files[entry.path()] = fs::last_write_time(entry.path());
+    }
+    return files;
+  };
+  ASSERT_EQ(evaluate(toy_model(), {"--target", "group", "--cv", "3"}).exit_code, 0);
+  const auto first = kept();
+  EXPECT_EQ(first.size(), 24u) << "one a run";
+  fs::remove(first.begin()->first);  // as after a stop
+  const ProgramResult again = evaluate(toy_model(), {"--target", "sex", "--cv", "3"});
+  ASSERT_EQ(again.exit_code, 0) << again.err;
+  const auto second = kept();
+  ASSERT_EQ(second.size(), 24u);
+  for (const auto& [path, time] : second) {
+    EXPECT_EQ(time == first.at(path), path != first.begin()->first) << path;
+  }
+  fs::resize_file(first.rbegin()->first, 100);
+  const ProgramResult broken = evaluate(toy_model(), {"--target", "group", "--cv", "3"});
+  EXPECT_EQ(broken.exit_code, 65) << broken.err;
+  EXPECT_NE(broken.err.find(first.rbegin()->first.filename().string()), std::string::npos) << broken.err;
+}
+
 TEST_F(Evaluate, NumbersAreMeasuredInTheUnitsOfTheirTable) {
   const ProgramResult result = evaluate(toy_model(), {"--target", "age", "--cv", "3", "--seeds", "2"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
