@@ -21,6 +21,7 @@ TensorSpec spec_of(size_t clips, int64_t width) {
 
 KeptFeatures::KeptFeatures(fs::path folder, int64_t width) : folder_(std::move(folder)), width_(width) {
   create_folder(folder_);
+  remove_partials(folder_);
 }
 
 fs::path KeptFeatures::file_of(const std::string& key) const {

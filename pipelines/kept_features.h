@@ -17,6 +17,7 @@ using FeatureRows = std::vector<std::vector<float>>;
 /// Features of runs, each run's in a file named by the hash of a key, which says all that they depend on.
 class KeptFeatures {
  public:
+  /// Makes the folder, which one process at a time writes to.
   KeptFeatures(std::filesystem::path folder, int64_t width);
   /// Nothing where none were kept. Error SB2020 for a file that is broken.
   std::optional<FeatureRows> find(const std::string& key, size_t clips) const;

@@ -126,6 +126,15 @@ void write_text(const fs::path& path, std::string_view text) {
   file.finish();
 }
 
+void remove_partials(const fs::path& folder) {
+  std::error_code ignored;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with(kPartialPrefix)) {
+      fs::remove_all(entry.path(), ignored);
+    }
+  }
+}
+
 void write_atomically(const fs::path& target, const std::function<void(const fs::path&)>& write) {
   const fs::path folder = target.has_parent_path() ? target.parent_path() : fs::path(".");
   const fs::path partial =

@@ -51,5 +51,7 @@ void create_folder(const std::filesystem::path& folder);
 
 /// Prefix of temporary names; such files are leftovers of a killed program and may be removed.
 inline constexpr std::string_view kPartialPrefix = ".partial-";
+/// Removes such leftovers from a folder that only this process writes to.
+void remove_partials(const std::filesystem::path& folder);
 
 }  // namespace slim

@@ -76,12 +76,7 @@ CheckpointFolder::CheckpointFolder(fs::path folder, int64_t keep) : folder_(std:
     throw Error(message::kBadValue, "At least one checkpoint must be kept.");
   }
   create_folder(folder_);
-  std::error_code ignored;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder_)) {
-    if (entry.path().filename().string().starts_with(kPartialPrefix)) {
-      fs::remove_all(entry.path(), ignored);
-    }
-  }
+  remove_partials(folder_);
 }
 
 fs::path CheckpointFolder::folder_of(int64_t step) const {

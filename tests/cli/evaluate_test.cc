@@ -158,6 +158,7 @@ TEST_F(Evaluate, FeaturesOfTheUntrainedEncoderAreMadeOnceAndOtherClipsOnTheirOwn
   const auto first = kept();
   EXPECT_EQ(first.size(), 24u) << "one a run";
   fs::remove(first.begin()->first);  // as after a stop
+  write_text(out_ / ".slimbrain/untrained/.partial-x", "");
   const ProgramResult again = evaluate(toy_model(), {"--target", "sex", "--cv", "3"});
   ASSERT_EQ(again.exit_code, 0) << again.err;
   const auto second = kept();
