@@ -135,8 +135,9 @@ TEST(Quickstart, FindsWhatIsPlantedShowsItAndKeepsItAllOnASecondRun) {
 
   explain_more_patients(work);
   if (const auto python = test::judges_python()) {
-    const test::ProgramResult verdict = test::run_program(
-        *python, {(fs::path(SLIM_SOURCE_DIR) / "tests/examples/judge_cohort.py").string(), work.string()});
+    const test::ProgramResult verdict =
+        test::run_program(*python, {(fs::path(SLIM_SOURCE_DIR) / "tests/examples/judge_cohort.py").string(),
+                                    work.string(), SLIM_BINARY_DIR "/bin/slimbrain"});
     EXPECT_EQ(verdict.exit_code, 0) << verdict.out << verdict.err;
   }
 }
