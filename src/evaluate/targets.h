@@ -54,10 +54,10 @@ struct Target {
 inline constexpr size_t kMostClasses = 10;
 
 /// Takes a target from a table with participant_id (and maybe session_id). Type: as asked; else Levels ->
-/// classes, Units -> number, all numeric with more than kMostClasses distinct values -> number, else classes. Classes
-/// stand in the order of Levels, else sorted (numbers by size). "89+" counts as 89. Errors: SB1002 no such
-/// column (the nearest is named), SB2003 a cell of a number that is none, or two values for one participant
-/// and session.
+/// classes, Units -> number, all numeric with more than kMostClasses distinct values -> number, else classes.
+/// Classes stand in the order of Levels, else sorted (numbers by size). "89+" counts as 89. Errors: SB1002 no
+/// such column (the nearest is named), SB2003 a cell of a number that is none, or two values for one
+/// participant and session.
 Target read_target(const Table& table, const std::string& column, const ColumnMeaning& meaning,
                    const TargetOptions& options = {});
 
