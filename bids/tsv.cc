@@ -19,8 +19,10 @@ struct Line {
   size_t number;  // from 1
 };
 
+std::string name_of(std::string_view file) { return std::filesystem::path(file).filename().string(); }
+
 [[noreturn]] void refuse(std::string_view file, size_t line, const std::string& what) {
-  throw Error(message::kBadTable, std::string(file) + " line " + std::to_string(line) + " " + what + ".",
+  throw Error(message::kBadTable, name_of(file) + " line " + std::to_string(line) + " " + what + ".",
               {.file = std::string(file)});
 }
 
@@ -52,7 +54,7 @@ std::vector<Line> split_lines(std::string_view text, std::string_view file,
     if (used < line.size()) ++with_blanks;
     lines.push_back({line.substr(0, used), number});
   }
-  const std::string name(file);
+  const std::string name = name_of(file);
   if (with_return > 0) warnings.push_back(name + " has CRLF line ends.");
   if (with_blanks > 0)
     warnings.push_back(name + " has trailing blanks in " + std::to_string(with_blanks) + " lines.");
@@ -130,7 +132,7 @@ Table parse_tsv(std::string_view text, std::string_view file, const TableOptions
     refuse(file, 1, "is UTF-16; tables are UTF-8");
   if (text.starts_with(kByteOrderMark)) {
     text.remove_prefix(kByteOrderMark.size());
-    table.warnings.push_back(std::string(file) + " starts with a byte-order mark.");
+    table.warnings.push_back(name_of(file) + " starts with a byte-order mark.");
   }
   if (text.find('\n') == std::string_view::npos && text.find('\r') != std::string_view::npos) {
     refuse(file, 1, "ends with a carriage return alone; lines end with LF");
@@ -152,13 +154,13 @@ Table parse_tsv(std::string_view text, std::string_view file, const TableOptions
     }
     table.rows.push_back(std::move(fields));
   }
-  if (dropped) table.warnings.push_back(std::string(file) + " has trailing tabs.");
+  if (dropped) table.warnings.push_back(name_of(file) + " has trailing tabs.");
   if (!options.unique_column.empty()) check_unique(table, file, options.unique_column, lines);
   return table;
 }
 
 Table read_tsv(const std::filesystem::path& path, const TableOptions& options) {
-  return parse_tsv(read_dataset_text(path), path.filename().string(), options);
+  return parse_tsv(read_dataset_text(path), path.string(), options);
 }
 
 std::optional<Table> read_participants(const BidsDataset& dataset) {

@@ -62,21 +62,19 @@ evaluate::EvaluationOptions options_of(const GroupJob& job, const EvaluationProb
   return options;
 }
 
-/// How many cases of a part have another label in any of the permutations.
-size_t cases_that_move(const EvaluationMethods& methods, const Part& part) {
-  std::map<std::string, double> truth;
-  for (const evaluate::Prediction& row : methods.rows.front().method.repeats.front().rows) {
-    truth[row.key] = row.truth;
+/// How many cases of a part can get another label when labels are shuffled.
+size_t cases_that_move(const evaluate::Problem& problem, const Part& part) {
+  const auto stratum_of = [&](const std::string& key) {
+    const auto found = problem.stratify.find(key);
+    return found == problem.stratify.end() ? std::string() : found->second;
+  };
+  std::map<std::string, std::set<double>> labels;
+  for (const auto& [key, label] : problem.truth) {
+    labels[stratum_of(key)].insert(label);
   }
-  std::set<std::string> moved;
-  for (const evaluate::Predictions& permuted : methods.permuted) {
-    for (const evaluate::Prediction& row : permuted.rows) {
-      if (part.cases.contains(row.key) && row.truth != truth.at(row.key)) {
-        moved.insert(row.key);
-      }
-    }
-  }
-  return moved.size();
+  return static_cast<size_t>(std::count_if(problem.truth.begin(), problem.truth.end(), [&](const auto& item) {
+    return part.cases.contains(item.first) && labels.at(stratum_of(item.first)).size() > 1;
+  }));
 }
 
 /// A sentence on whether the probe finds nothing where there is nothing to find.
@@ -103,13 +101,14 @@ void add_part(const GroupJob& job, const Part& part, Evaluation& evaluation) {
   std::vector<EvaluationRow> permuted = evaluate::permutation_rows(
       [&](uint64_t k) { return only(shuffled[k], part); }, static_cast<int>(shuffled.size()), rows, options);
   std::string note = permutation_note(permuted, shuffled.size(), !evaluation.problem.target.classes.empty());
-  const size_t moved = cases_that_move(evaluation.methods, part);
-  if (!shuffled.empty() && 2 * moved < part.cases.size()) {  // labels of their own would pass for a finding
+  const size_t moving = cases_that_move(evaluation.problem.divisions.front().inner, part);
+  if (2 * moving < part.cases.size()) {  // labels of their own would pass for a finding
     for (EvaluationRow& row : permuted) {
       row.value = row.ci_low = row.ci_high = std::nullopt;
     }
-    note = "no control, for inside the strata of --stratify the labels of only " + std::to_string(moved) +
-           " of " + std::to_string(part.cases.size()) + " can change; stratify by less";
+    note = "no control, for the labels of only " + std::to_string(moving) + " of " +
+           std::to_string(part.cases.size()) + " can change" +
+           (job.config.evaluate.stratify.empty() ? "" : " inside the strata of --stratify; stratify by less");
   }
   evaluation.notes.push_back("permuted labels (" + part.name + "): " + note);
   rows.insert(rows.end(), permuted.begin(), permuted.end());

@@ -4,10 +4,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "bids/tsv.h"
 #include "core/error.h"
-#include "evaluate/splits_table.h"
 #include "evaluate/targets.h"
+#include "pipelines/group_splits.h"
 
 namespace slim::pipelines {
 namespace {
@@ -70,26 +69,6 @@ void check_class_sizes(const GroupTarget& target, const std::vector<SplitItem>& 
                  .found = counts,
                  .remedy = "prepare more participants, or choose another --target"});
   }
-}
-
-std::vector<Splits> given_splits(const GroupJob& job, const std::vector<SplitItem>& items) {
-  const std::string& path = job.config.evaluate.splits;
-  const bids::Table table = bids::read_tsv(path);
-  std::vector<Splits> all = within(path, [&] {
-    return evaluate::read_splits({table.columns, table.rows}, "slimbrain");
-  });
-  std::set<std::string> wanted;
-  for (const SplitItem& item : items) {
-    wanted.insert(item.key);
-  }
-  for (Splits& splits : all) {
-    std::erase_if(splits.rows, [&](const evaluate::SplitRow& row) { return !wanted.contains(row.key); });
-    if (splits.rows.size() < wanted.size()) {
-      job.log.warn(std::to_string(wanted.size() - splits.rows.size()) + " of " +
-                   std::to_string(wanted.size()) + " participants are not in " + path + " and are left out");
-    }
-  }
-  return all;
 }
 
 /// The divisions of inner participants, one a seed.

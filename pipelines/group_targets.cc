@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <numeric>
-#include <optional>
 #include <set>
 
 #include "core/error.h"
@@ -174,20 +173,6 @@ void say_counts(const GroupJob& job, const GroupTarget& target, const std::strin
   }
 }
 
-/// The value that stands for a participant among others: the mean of numbers, the most frequent class.
-double usual_value(const std::vector<double>& values, bool numbers) {
-  if (numbers) {
-    return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
-  }
-  std::map<double, int> counts;
-  for (const double value : values) {
-    ++counts[value];
-  }
-  return std::max_element(counts.begin(), counts.end(),
-                          [](const auto& a, const auto& b) { return a.second < b.second; })
-      ->first;
-}
-
 }  // namespace
 
 std::string participant_of(const std::string& case_key) {
@@ -265,96 +250,6 @@ std::map<std::string, std::string> group_column(const GroupJob& job, const std::
     }
   }
   return texts;
-}
-
-namespace {
-
-/// Numbers of more than kMostClasses sizes become their quintiles; other texts stay.
-void band_numbers(std::map<std::string, std::string>& texts) {
-  std::vector<double> numbers;
-  for (const auto& [key, text] : texts) {
-    const std::optional<double> number = evaluate::number_in(text);
-    if (!number) {
-      return;
-    }
-    numbers.push_back(*number);
-  }
-  if (std::set(numbers.begin(), numbers.end()).size() <= evaluate::kMostClasses) {
-    return;
-  }
-  const std::vector<std::string> bands = evaluate::quintiles(numbers);
-  size_t i = 0;
-  for (auto& [key, text] : texts) {
-    text = bands[i++];
-  }
-}
-
-}  // namespace
-
-std::map<std::string, std::string> stratify_texts(const GroupJob& job, const GroupTarget& target) {
-  std::map<std::string, std::string> texts;
-  for (const std::string& column : job.config.evaluate.stratify) {
-    std::map<std::string, std::string> of_column = group_column(job, column);
-    band_numbers(of_column);
-    for (const auto& [key, value] : target.value_of) {
-      const auto found = of_column.find(participant_of(key));
-      std::string& text = texts[key];
-      text += (text.empty() ? "" : "|") + (found == of_column.end() ? "n/a" : found->second);
-    }
-  }
-  return texts;
-}
-
-std::vector<evaluate::SplitItem> split_items(const GroupJob& job, const GroupTarget& target) {
-  const std::map<std::string, std::string> texts = stratify_texts(job, target);
-  std::map<std::string, std::vector<double>> values_of;
-  std::map<std::string, std::string> stratify_of;  // equal for all cases of a participant
-  for (const auto& [key, value] : target.value_of) {
-    values_of[participant_of(key)].push_back(value);
-    if (!texts.empty()) {
-      stratify_of[participant_of(key)] = texts.at(key);
-    }
-  }
-  std::vector<evaluate::SplitItem> items;
-  std::vector<double> values;
-  std::vector<std::string> stratify;
-  for (const auto& [key, of_participant] : values_of) {
-    items.push_back({.key = key});
-    values.push_back(usual_value(of_participant, target.classes.empty()));
-    if (!texts.empty()) {
-      stratify.push_back(stratify_of[key]);
-    }
-  }
-  const std::vector<std::string> strata = evaluate::target_strata(values, target.classes, stratify);
-  const std::string& group = job.config.evaluate.cv_group;
-  const auto groups = group.empty() ? std::map<std::string, std::string>() : group_column(job, group);
-  for (size_t i = 0; i < items.size(); ++i) {
-    const auto found = groups.find(items[i].key);
-    items[i].group = found == groups.end() ? "" : found->second;
-    items[i].stratum = strata[i];
-  }
-  return items;
-}
-
-evaluate::Splits case_splits(const evaluate::Splits& participants, const GroupTarget& target) {
-  evaluate::Splits cases{participants.seed, participants.folds, {}};
-  std::map<std::string, const evaluate::SplitRow*> rows;
-  for (const evaluate::SplitRow& row : participants.rows) {
-    rows[row.key] = &row;
-  }
-  for (const auto& [key, value] : target.value_of) {
-    const auto found = rows.find(participant_of(key));
-    if (found == rows.end()) {
-      continue;
-    }
-    evaluate::SplitRow row = *found->second;
-    if (target.by_session) {
-      row.group = row.atom();
-      row.key = key;
-    }
-    cases.rows.push_back(std::move(row));
-  }
-  return cases;
 }
 
 }  // namespace slim::pipelines

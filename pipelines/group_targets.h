@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "evaluate/splits.h"
 #include "pipelines/group.h"
 
 namespace slim::pipelines {
@@ -41,17 +40,5 @@ GroupTarget group_target(const GroupJob& job, const std::vector<std::string>& cl
 /// a missing table or column gives none. Errors as above; SB2003 for sessions that differ.
 std::map<std::string, std::string> group_column(const GroupJob& job, const std::string& column,
                                                 bool needed = true);
-
-/// What --stratify asks to be balanced beside the target, by case: the values of its columns ("F|siteA"), of
-/// numbers that are no classes their quintiles ("q2"). Empty without columns.
-std::map<std::string, std::string> stratify_texts(const GroupJob& job, const GroupTarget& target);
-
-/// What divides participants: those that have a value, strata by the target and --stratify, groups by
-/// --cv-group.
-std::vector<evaluate::SplitItem> split_items(const GroupJob& job, const GroupTarget& target);
-
-/// Splits of participants as splits of their cases: those with a value, the participant as the group of its
-/// sessions.
-evaluate::Splits case_splits(const evaluate::Splits& participants, const GroupTarget& target);
 
 }  // namespace slim::pipelines

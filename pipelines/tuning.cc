@@ -4,11 +4,10 @@
 #include <algorithm>
 #include <set>
 
-#include "bids/tsv.h"
 #include "core/error.h"
 #include "core/json_file.h"
-#include "evaluate/splits_table.h"
 #include "model/checkpoint/model_tool.h"
+#include "pipelines/group_splits.h"
 #include "pipelines/model_choice.h"
 #include "pipelines/model_history.h"
 
@@ -90,26 +89,12 @@ std::vector<const StoredRun*> runs_of(const GroupJob& job, GroupTarget& target) 
 
 /// The one division of --splits, of those participants that are to be divided.
 evaluate::Splits splits_given(const GroupJob& job, const std::vector<evaluate::SplitItem>& items) {
-  const fs::path path = job.config.evaluate.splits;
-  const bids::Table table = bids::read_tsv(path);
-  std::vector<evaluate::Splits> divisions = within(path.string(), [&] {
-    return evaluate::read_splits({table.columns, table.rows}, "slimbrain");
-  });
+  std::vector<evaluate::Splits> divisions = given_splits(job, items);
   if (divisions.size() != 1 || divisions.front().folds > 0) {
     throw Error(message::kBadTable, "Stage finetune needs one hold-out: a column split and one seed.",
-                {.file = path.string()});
+                {.file = job.config.evaluate.splits});
   }
-  evaluate::Splits splits = std::move(divisions.front());
-  std::set<std::string> wanted;
-  for (const evaluate::SplitItem& item : items) {
-    wanted.insert(item.key);
-  }
-  std::erase_if(splits.rows, [&](const evaluate::SplitRow& row) { return !wanted.contains(row.key); });
-  if (splits.rows.size() < wanted.size()) {
-    job.log.warn(std::to_string(wanted.size() - splits.rows.size()) +
-                 " participants with a value are not in " + path.string() + " and are left out");
-  }
-  return splits;
+  return std::move(divisions.front());
 }
 
 std::string counts_text(const TuningPlan& plan, const std::vector<std::string>& cases) {

@@ -9,8 +9,8 @@
 
 #include "bids/tsv.h"
 #include "core/atomic_file.h"
+#include "tests/cli/evaluate_fixture.h"
 #include "tests/cli/headed_model.h"
-#include "tests/cli/toy.h"
 #include "tests/evaluate/sklearn_judge.h"
 
 namespace slim::test {
@@ -18,52 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 using nlohmann::json;
-
-/// Embeddings of 12 participants with two sessions each (made once a process) by the toy model.
-const ToyStudy& prepared() {
-  static const ToyStudy all(
-      {"--subjects", "12", "--sessions", "2", "--frames", "40", "--tr", "0.72", "--form", "mni"},
-      {"--model", toy_model()});
-  return all;
-}
-
-class Evaluate : public ::testing::Test {
- protected:
-  // Beside the cohort, since links between datasets are relative; large files are only linked.
-  void SetUp() override {
-    fs::create_directories(out_);
-    for (const auto& entry : fs::recursive_directory_iterator(prepared().out)) {
-      const fs::path to = out_ / entry.path().lexically_relative(prepared().out);
-      const std::string kind = entry.path().extension().string();
-      if (entry.is_directory()) {
-        fs::create_directories(to);
-      } else if (kind == ".safetensors" || kind == ".gz") {
-        fs::create_hard_link(entry.path(), to);
-      } else {
-        fs::copy_file(entry.path(), to);
-      }
-    }
-  }
-  void TearDown() override { fs::remove_all(out_); }
-  ProgramResult evaluate(const fs::path& model, const std::vector<std::string>& extra) {
-    return slimbrain(joined({"-", out_, "group", "--stages", "evaluate", "--model", model}, extra));
-  }
-  fs::path embedding(const std::string& subject, const std::string& session) const {
-    return out_ / subject / session / "func" /
-           (subject + "_" + session + "_task-rest_space-MNI152NLin6Asym_res-slim_desc-tiny_embedding.tsv");
-  }
-  std::map<std::string, std::string> cells(const std::string& table, const std::string& metric) const {
-    std::map<std::string, std::string> values;  // by method, in group "all"
-    const bids::Table rows = bids::read_tsv(out_ / table);
-    for (size_t r = 0; r < rows.rows.size(); ++r) {
-      if (*rows.cell(r, "metric") == metric && *rows.cell(r, "group") == "all") {
-        values[*rows.cell(r, "method")] = *rows.cell(r, "value");
-      }
-    }
-    return values;
-  }
-  fs::path out_ = prepared().folder / "copy";
-};
 
 /// The toy model with a head on its first feature, which learnt from sub-01 and sub-02.
 fs::path model_with_head(const fs::path& folder) {
@@ -146,32 +100,6 @@ TEST_F(Evaluate, EveryMethodIsInTheTableShuffledLabelsAreAtChanceAndScikitLearnA
   }
 }
 
-TEST_F(Evaluate, FeaturesOfTheUntrainedEncoderAreMadeOnceAndOtherClipsOnTheirOwn) {
-  const auto kept = [&] {
-    std::map<fs::path, fs::file_time_type> files;
-    for (const auto& entry : fs::directory_iterator(out_ / ".slimbrain/untrained")) {
-      files[entry.path()] = fs::last_write_time(entry.path());
-    }
-    return files;
-  };
-  ASSERT_EQ(evaluate(toy_model(), {"--target", "group", "--cv", "3"}).exit_code, 0);
-  const auto first = kept();
-  EXPECT_EQ(first.size(), 24u) << "one a run";
-  fs::remove(first.begin()->first);  // as after a stop
-  write_text(out_ / ".slimbrain/untrained/.partial-x", "");
-  const ProgramResult again = evaluate(toy_model(), {"--target", "sex", "--cv", "3"});
-  ASSERT_EQ(again.exit_code, 0) << again.err;
-  const auto second = kept();
-  ASSERT_EQ(second.size(), 24u);
-  for (const auto& [path, time] : second) {
-    EXPECT_EQ(time == first.at(path), path != first.begin()->first) << path;
-  }
-  fs::resize_file(first.rbegin()->first, 100);
-  const ProgramResult broken = evaluate(toy_model(), {"--target", "group", "--cv", "3"});
-  EXPECT_EQ(broken.exit_code, 65) << broken.err;
-  EXPECT_NE(broken.err.find(first.rbegin()->first.filename().string()), std::string::npos) << broken.err;
-}
-
 TEST_F(Evaluate, NumbersAreMeasuredInTheUnitsOfTheirTable) {
   const ProgramResult result = evaluate(toy_model(), {"--target", "age", "--cv", "3", "--seeds", "2"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
@@ -201,62 +129,6 @@ TEST_F(Evaluate, NumbersAreMeasuredInTheUnitsOfTheirTable) {
       EXPECT_NEAR(std::stod(*metrics.cell(r, "value")), (error["1"] + error["2"]) / 24, 1e-6);
     }
   }
-}
-
-TEST_F(Evaluate, FoldsRespectFamiliesAndBalanceSitesAndClassesCanBeWeighed) {
-  std::string table = "participant_id\tkind\thalf\tfamily\tsite\tserial\n";
-  for (int i = 1; i <= 12; ++i) {  // families of two; eight of kind a, four of kind b
-    table += std::string(i < 10 ? "sub-0" : "sub-") + std::to_string(i) + (i <= 8 ? "\ta" : "\tb") +
-             (i <= 6 ? "\tc" : "\td") + "\tf" + std::to_string((i + 1) / 2) +
-             (i % 2 == 0 ? "\teast" : "\twest") + "\ts" + std::to_string(i) + "\n";
-  }
-  const fs::path targets = out_ / "targets.tsv";
-  write_text(targets, table);
-  const auto run = [&](const std::vector<std::string>& extra, const std::string& target = "kind") {
-    const ProgramResult result =
-        evaluate(toy_model(), joined({"--targets-file", targets, "--target", target, "--cv", "3"}, extra));
-    EXPECT_EQ(result.exit_code, 0) << result.err;
-    return result.err;
-  };
-  const auto folds = [&](const std::string& column, const std::string& target = "kind") {
-    const bids::Table splits = bids::read_tsv(out_ / ("group_desc-" + target + "_splits.tsv"));
-    std::map<std::string, std::multiset<std::string>> found;
-    for (size_t r = 0; r < splits.rows.size(); ++r) {
-      found[*splits.cell(r, column)].insert(*splits.cell(r, "fold"));
-    }
-    return found;
-  };
-  const auto probabilities = [&] {
-    const bids::Table rows = bids::read_tsv(out_ / "group_desc-kind_predictions.tsv");
-    double sum = 0;
-    for (size_t r = 0; r < rows.rows.size(); ++r) {
-      sum += *rows.cell(r, "method") == "probe" ? std::stod(*rows.cell(r, "probability_b")) : 0.0;
-    }
-    return sum / 12;
-  };
-  run({"--stratify", "site"});
-  for (const auto& [stratum, own] : folds("stratum")) {
-    for (const char* fold : {"0", "1", "2"}) {
-      EXPECT_GE(own.count(fold), stratum.starts_with("a|") ? 1u : 0u) << stratum;
-      EXPECT_LE(own.count(fold), stratum.starts_with("a|") ? 2u : 1u) << stratum;
-    }
-  }
-  const double plain = probabilities();
-  run({"--stratify", "site", "--class-weight", "balanced"});
-  EXPECT_NEAR(plain, 4.0 / 12, 0.15);
-  EXPECT_GT(probabilities(), plain) << "the rarer class weighs more";
-  run({"--cv-group", "family"}, "half");
-  const auto families = folds("group", "half");
-  EXPECT_EQ(families.size(), 6u);
-  for (const auto& [family, own] : families) {
-    EXPECT_EQ(own.count(*own.begin()), 2u) << family << " is divided";
-  }
-  const std::string stuck = run({"--stratify", "serial"});
-  EXPECT_NE(stuck.find("no control"), std::string::npos) << stuck;
-  EXPECT_EQ(cells("group_desc-kind_metrics.tsv", "auc").at("permuted"), "n/a");
-  const ProgramResult weighed =
-      evaluate(toy_model(), {"--target", "age", "--cv", "3", "--class-weight", "balanced"});
-  EXPECT_EQ(weighed.exit_code, 64) << weighed.err;
 }
 
 TEST_F(Evaluate, AHeadPredictsWhomNoTrainingSawAndFoldsOverTheOthersAreRefused) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Targets of a group call: tables found, odd tables, datasets that agree or not, sessions.
-#include "pipelines/group_targets.h"
+#include "pipelines/group_splits.h"
 
 #include <gtest/gtest.h>
 
