@@ -8,7 +8,6 @@
 
 #include <cstdio>
 #include <functional>
-#include <string>
 
 #include "benchmarks/machine_rate.h"
 #include "model/mask_unit_attention.h"
@@ -79,8 +78,8 @@ int main() {
           qkv);
       const double torch = seconds_of_training(
           [&](const auto& q, const auto& k, const auto& v) { return by_torch(q, k, v, slabs, heads); }, qkv);
-      std::printf("%-6s %-9s %6ld %9.2f %9.3f %8.2f %11.3f %11.2f\n", preset, std::to_string(level).c_str(),
-                  heads, gflop, ours, ours * rate / gflop, torch, torch * rate / gflop);
+      std::printf("%-6s %-9d %6ld %9.2f %9.3f %8.2f %11.3f %11.2f\n", preset, level, heads, gflop, ours,
+                  ours * rate / gflop, torch, torch * rate / gflop);
     }
   }
 }

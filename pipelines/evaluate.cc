@@ -2,7 +2,6 @@
 #include "pipelines/evaluate.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
 #include "core/error.h"
@@ -62,21 +61,6 @@ evaluate::EvaluationOptions options_of(const GroupJob& job, const EvaluationProb
   return options;
 }
 
-/// How many cases of a part can get another label when labels are shuffled.
-size_t cases_that_move(const evaluate::Problem& problem, const Part& part) {
-  const auto stratum_of = [&](const std::string& key) {
-    const auto found = problem.stratify.find(key);
-    return found == problem.stratify.end() ? std::string() : found->second;
-  };
-  std::map<std::string, std::set<double>> labels;
-  for (const auto& [key, label] : problem.truth) {
-    labels[stratum_of(key)].insert(label);
-  }
-  return static_cast<size_t>(std::count_if(problem.truth.begin(), problem.truth.end(), [&](const auto& item) {
-    return part.cases.contains(item.first) && labels.at(stratum_of(item.first)).size() > 1;
-  }));
-}
-
 /// A sentence on whether the probe finds nothing where there is nothing to find.
 std::string permutation_note(const std::vector<EvaluationRow>& rows, size_t permutations, bool classes) {
   for (const EvaluationRow& row : rows) {
@@ -101,7 +85,9 @@ void add_part(const GroupJob& job, const Part& part, Evaluation& evaluation) {
   std::vector<EvaluationRow> permuted = evaluate::permutation_rows(
       [&](uint64_t k) { return only(shuffled[k], part); }, static_cast<int>(shuffled.size()), rows, options);
   std::string note = permutation_note(permuted, shuffled.size(), !evaluation.problem.target.classes.empty());
-  const size_t moving = cases_that_move(evaluation.problem.divisions.front().inner, part);
+  const std::set<std::string> movable = evaluate::movable(evaluation.problem.divisions.front().inner);
+  const auto moving = static_cast<size_t>(std::count_if(
+      part.cases.begin(), part.cases.end(), [&](const std::string& key) { return movable.contains(key); }));
   if (2 * moving < part.cases.size()) {  // labels of their own would pass for a finding
     for (EvaluationRow& row : permuted) {
       row.value = row.ci_low = row.ci_high = std::nullopt;

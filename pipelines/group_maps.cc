@@ -44,8 +44,7 @@ std::optional<bids::BidsName> group_name(const fs::path& map) {
 }
 
 RunMap read_run_map(const StoredRun& run, const fs::path& file) {
-  fs::path beside = file;
-  beside = beside.parent_path() / (beside.stem().stem().string() + ".json");
+  const fs::path beside = fs::path(file).replace_extension().replace_extension(".json");  // .nii.gz
   RunMap map{.participant = run.dataset + "/" + run.cell("sub"),
              .file = file,
              .sidecar = read_json(beside),

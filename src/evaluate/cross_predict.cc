@@ -169,6 +169,20 @@ Predictions cross_predict_baseline(const Problem& problem) {
       });
 }
 
+std::set<std::string> movable(const Problem& problem) {
+  std::map<std::string, std::set<double>> labels;
+  for (const auto& [key, label] : problem.truth) {
+    labels[stratify_of(problem, key)].insert(label);
+  }
+  std::set<std::string> keys;
+  for (const auto& [key, label] : problem.truth) {
+    if (labels.at(stratify_of(problem, key)).size() > 1) {
+      keys.insert(key);
+    }
+  }
+  return keys;
+}
+
 Problem permuted(const Problem& problem, uint64_t index) {
   Problem result = problem;
   std::vector<SplitItem> items;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -45,6 +46,8 @@ LinearFit fit_hold_out(const FeatureTable& features, const Problem& problem, con
 /// Predictions of the row `majority` or `mean`, as cross_predict.
 Predictions cross_predict_baseline(const Problem& problem);
 
+/// Keys whose label can change when labels are shuffled: others of equal `stratify` have another one.
+std::set<std::string> movable(const Problem& problem);
 /// The problem with its labels shuffled among participants of equal `stratify` (permutation number `index`).
 Problem permuted(const Problem& problem, uint64_t index);
 

@@ -88,6 +88,14 @@ TEST(CrossPredict, PermutedLabelsAreAtChance) {
   EXPECT_GT(*row_of(table, "probe", "auc")->ci_low, *auc->ci_high);
 }
 
+TEST(CrossPredict, ShufflesMoveOnlyWhomTheirStrataLetMove) {
+  Problem problem;
+  problem.truth = {{"a", 0}, {"b", 1}, {"c", 0}, {"d", 0}, {"e", 1}};
+  EXPECT_EQ(movable(problem).size(), 5u) << "one stratum of all";
+  problem.stratify = {{"a", "east"}, {"b", "east"}, {"c", "west"}, {"d", "west"}, {"e", "north"}};
+  EXPECT_EQ(movable(problem), (std::set<std::string>{"a", "b"}));
+}
+
 TEST(CrossPredict, UsesNothingOfTheTestedParticipants) {
   // Another truth and other features of those who are tested in fold 0 change no prediction for others in
   // fold 0.

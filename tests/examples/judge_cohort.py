@@ -33,7 +33,6 @@ planted = planted.reshape(shape)
 assert (world.reshape(*shape, 3)[planted][:, 0] < 0).all()
 
 
-
 def share_of_planted(maps):
     """Mass of the mean map in the planted region over that region's share of the volume."""
     mean = maps.mean(axis=0)
